@@ -1,0 +1,114 @@
+//! What a component may ask of the host: one file per interface, each turning
+//! a WIT call into a pool call and the pool's answer into a WIT value.
+//!
+//! A capability has three stages. It is *linked* once per engine, *configured*
+//! once per component revision (its [`Grants`]), and *viewed* once per call
+//! (its [`View`]). Pools outlive all three; a guest only ever holds handles.
+
+use crate::manifest::AllowedHosts;
+use crate::pool::Pools;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::time::Instant;
+use wasmtime::AsContextMut;
+use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
+
+pub mod key_value;
+pub mod outbound_http;
+pub mod postgres;
+pub mod redis;
+pub mod variables;
+
+/// What one revision of a component was granted by its manifest.
+#[derive(Debug)]
+pub struct Grants {
+    /// The component's name in the manifest, for logs and metrics.
+    pub component: Arc<str>,
+    /// The component's variables, resolved.
+    pub variables: BTreeMap<String, String>,
+    /// Which addresses it may open.
+    pub hosts: AllowedHosts,
+    /// Its key-value stores, by label.
+    pub key_value: BTreeMap<String, key_value::KeyValueStore>,
+    /// The node's pools; an address becomes a pool here.
+    pub pools: Arc<Pools>,
+}
+
+/// One request as its imports see it.
+#[derive(Debug)]
+pub struct Call {
+    /// When the answer's head is due. No wait of an import goes past it.
+    pub deadline: Instant,
+    /// The id the client is told, for the log lines of its imports.
+    pub request_id: Arc<str>,
+}
+
+/// The state that capabilities keep in a store.
+#[derive(Debug)]
+pub struct Capabilities {
+    /// What this store's component may use.
+    pub grants: Arc<Grants>,
+    /// The request each guest task serves. A finished task leaves its entry
+    /// behind, for work it still does after its response; the runtime reuses
+    /// ids, so the map is as large as the most tasks that ever lived at once.
+    calls: HashMap<GuestTaskId, Arc<Call>>,
+}
+
+impl Capabilities {
+    /// The state of a new store.
+    pub fn new(grants: Arc<Grants>) -> Self {
+        Self {
+            grants,
+            calls: HashMap::new(),
+        }
+    }
+
+    /// Ties `task` to the request that it serves.
+    pub fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
+        self.calls.insert(task, call);
+    }
+}
+
+/// A store's capabilities and the table its handles live in.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Grants and calls.
+    pub state: &'a mut Capabilities,
+    /// Handles. Its capacity is the component's handle limit.
+    pub table: &'a mut ResourceTable,
+}
+
+/// Store data that has capabilities.
+pub trait HasCapabilities: Send + 'static {
+    /// The capabilities, borrowed for one call.
+    fn capabilities(&mut self) -> View<'_>;
+}
+
+/// The marker that the generated bindings are implemented on.
+#[derive(Debug)]
+pub struct Host;
+
+impl HasData for Host {
+    type Data<'a> = View<'a>;
+}
+
+/// The request on whose behalf the guest is calling right now.
+///
+/// An instance serves several requests at once, so this must be asked on entry
+/// to an import, before its first await: later the guest may be elsewhere.
+///
+/// # Errors
+///
+/// When no request is being served, such as during a component's start; an
+/// import that needs a deadline traps then.
+pub fn current_call<T: HasCapabilities>(
+    mut store: impl AsContextMut<Data = T>,
+) -> wasmtime::Result<Arc<Call>> {
+    let mut store = store.as_context_mut();
+    // The oldest task of the stack is the export that the host called.
+    let root = store.async_call_stack()?.last();
+    let view = store.data_mut().capabilities();
+    root.and_then(|task| view.state.calls.get(&task))
+        .cloned()
+        .ok_or_else(|| wasmtime::format_err!("an import was called outside of a request"))
+}
