@@ -1,0 +1,296 @@
+//! Connections to one Valkey (or Redis) server, shared by all who talk to it.
+//!
+//! A pool holds a few multiplexed connections. Commands of many callers travel
+//! on one connection at once and their replies come back in order, so a handful
+//! serves a node; more of them only spread the work over the cores. Each
+//! replaces itself when it is lost. Meanwhile commands go to the others, and
+//! with none left they fail at once: nothing hangs.
+//!
+//! - [`link`](self::link) keeps one shared connection up.
+//! - [`dedicated`](self::dedicated) lends connections for commands that cannot
+//!   share one; [`command`](self::command) knows which those are.
+//! - [`Session`] is one user of the pool.
+
+mod command;
+mod dedicated;
+mod error;
+mod link;
+mod metrics;
+mod session;
+mod target;
+mod wire;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+pub use self::error::{Error, ErrorKind};
+pub use self::metrics::Metrics;
+pub use self::session::Session;
+pub use self::target::{AddressError, Target};
+
+use self::command::{Need, Refusal};
+use self::dedicated::Dedicated;
+use self::link::Link;
+use self::metrics::{Counted, PoolMetrics};
+use self::wire::{Connector, Wire};
+use crate::pool::placement::{self, Placement};
+
+/// How a pool behaves. The defaults are for a server in the same data centre.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Shared connections. Two: one core of the server executes all commands,
+    /// so more of them do not make it faster.
+    pub connections: NonZeroUsize,
+    /// Commands awaiting a reply at once, over all shared connections. By
+    /// Little's law a node that sends 50,000 commands a second to a server that
+    /// answers within 1 ms has 50 in flight; 1,024 leaves room for bursts and
+    /// for a server that takes 20 ms, and bounds what a frozen one holds back.
+    pub in_flight: NonZeroUsize,
+    /// The longest wait for one reply, however late the caller's deadline is.
+    /// 250 ms is far beyond what a healthy server needs, and leaves a request
+    /// time for another plan.
+    pub command_timeout: Duration,
+    /// The longest wait for a connection to be set up, `PING` included.
+    pub connect_timeout: Duration,
+    /// Connections that sessions may have to themselves.
+    pub dedicated: usize,
+    /// How long such a connection may go unused.
+    pub idle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections: NonZeroUsize::new(2).expect("2 is not 0"),
+            in_flight: NonZeroUsize::new(1024).expect("1024 is not 0"),
+            command_timeout: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(1),
+            dedicated: 16,
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A pool; clones share it. The last clone to go closes the connections.
+#[derive(Clone)]
+pub struct ValkeyPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Target,
+    settings: Settings,
+    placement: Placement,
+    /// Link `i` lives on core `i` modulo the number of cores.
+    links: Vec<Link>,
+    turn: AtomicUsize,
+    room: Semaphore,
+    dedicated: Arc<Dedicated>,
+    metrics: PoolMetrics,
+}
+
+impl ValkeyPool {
+    /// Starts connecting in the background. Commands sent meanwhile wait for the
+    /// first attempt, within their own limits.
+    pub fn new(
+        target: Target,
+        settings: Settings,
+        placement: Placement,
+        metrics: &Metrics,
+    ) -> Self {
+        let metrics = metrics.of(&target);
+        let in_flight = settings.in_flight.get();
+        let connector = Arc::new(Connector::new(&target, settings.connect_timeout, in_flight));
+        let links = (0..settings.connections.get())
+            .map(|index| {
+                Link::start(
+                    &placement,
+                    index,
+                    target.clone(),
+                    Arc::clone(&connector),
+                    settings.command_timeout,
+                    metrics.clone(),
+                )
+            })
+            .collect();
+        let dedicated = Arc::new(Dedicated::new(
+            connector,
+            settings.dedicated,
+            settings.idle,
+            metrics.clone(),
+        ));
+        let room = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
+        let turn = AtomicUsize::new(0);
+        Self {
+            shared: Arc::new(Shared {
+                target,
+                settings,
+                placement,
+                links,
+                turn,
+                room,
+                dedicated,
+                metrics,
+            }),
+        }
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.shared.target
+    }
+
+    /// Waits until every connection is up and has answered a `PING`.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] as soon as the server refuses this client for good;
+    /// [`Error::Unavailable`] with the last cause once `deadline` has passed.
+    /// The connections go on trying in either case.
+    pub async fn warm(&self, deadline: Instant) -> Result<(), Error> {
+        futures::future::try_join_all(self.shared.links.iter().map(|link| link.warm(deadline)))
+            .await
+            .map(|_| ())
+    }
+
+    /// Sends one command over a shared connection and waits for its reply, at
+    /// most until `deadline` and at most the command timeout.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a command that needs a [`Session`].
+    pub async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        match command::need(cmd) {
+            Need::Shared => self.shared(cmd, deadline).await,
+            Need::Refused(refusal) | Need::OwnAlready(refusal) => self.counted(Err(refusal.into())),
+            Need::Own(_) => self.counted(Err(Error::Refused {
+                command: "this command",
+                reason: "it needs a connection of its own",
+            })),
+        }
+    }
+
+    /// A new user of this pool. Does no I/O.
+    pub fn session(&self) -> Session {
+        Session::new(self.clone())
+    }
+
+    /// When to stop waiting for a command sent now.
+    fn limit(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + self.shared.settings.command_timeout)
+    }
+
+    async fn shared(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        let start = Instant::now();
+        let until = deadline.min(start + self.shared.settings.command_timeout);
+        let outcome = async {
+            let _room = self.room(start, until).await?;
+            let mut wire = self.wire(until).await?;
+            let outcome = self.exchange(&mut wire, cmd, start, until).await;
+            if matches!(outcome, Err(Error::Timeout { .. } | Error::Deadline { .. })) {
+                wire.signal.suspect();
+            }
+            outcome
+        };
+        self.counted(outcome.await)
+    }
+
+    /// A place under the in-flight cap, first come first served.
+    async fn room(
+        &self,
+        start: Instant,
+        until: Instant,
+    ) -> Result<(SemaphorePermit<'_>, Counted), Error> {
+        let Shared { room, metrics, .. } = &*self.shared;
+        let permit = match room.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let permit = timeout_at(until, room.acquire()).await;
+                metrics.wait.observe(start.elapsed().as_secs_f64());
+                match permit {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) | Err(_) => {
+                        return Err(Error::Overloaded {
+                            waited: start.elapsed(),
+                        });
+                    }
+                }
+            }
+        };
+        Ok((permit, Counted::new(&metrics.in_flight)))
+    }
+
+    /// A connection that is up, of the caller's own core where there is one.
+    async fn wire(&self, until: Instant) -> Result<Wire, Error> {
+        let links = &self.shared.links;
+        let first = self.preferred();
+        let (before, from) = links.split_at(first);
+        match from.iter().chain(before).find_map(Link::wire) {
+            Some(wire) => Ok(wire),
+            None => links[first].decided(until).await,
+        }
+    }
+
+    fn preferred(&self) -> usize {
+        let count = self.shared.links.len();
+        let cores = self.shared.placement.cores();
+        let turn = || self.shared.turn.fetch_add(1, Ordering::Relaxed);
+        match placement::core() {
+            Some(core) if count <= cores => core % count,
+            Some(core) => {
+                let core = core % cores;
+                core + turn() % (count - core).div_ceil(cores) * cores
+            }
+            None => turn() % count,
+        }
+    }
+
+    /// Sends a command over one connection and awaits the reply.
+    async fn exchange(
+        &self,
+        wire: &mut Wire,
+        cmd: &Cmd,
+        start: Instant,
+        until: Instant,
+    ) -> Result<Value, Error> {
+        let Shared {
+            metrics, settings, ..
+        } = &*self.shared;
+        metrics.commands.inc();
+        let sent = Instant::now();
+        match timeout_at(until, wire.connection.send_packed_command(cmd)).await {
+            Ok(reply) => {
+                metrics.latency.observe(sent.elapsed().as_secs_f64());
+                match reply {
+                    Ok(Value::ServerError(error)) => Err(Error::Server(error)),
+                    Ok(value) => Ok(value),
+                    Err(error) => Err(Error::in_command(error)),
+                }
+            }
+            Err(_) => {
+                let waited = start.elapsed();
+                if waited >= settings.command_timeout {
+                    Err(Error::Timeout { waited })
+                } else {
+                    Err(Error::Deadline { waited })
+                }
+            }
+        }
+    }
+
+    fn counted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            self.shared.metrics.failed(error.kind());
+        }
+        outcome
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(Refusal { command, reason }: Refusal) -> Self {
+        Error::Refused { command, reason }
+    }
+}

@@ -1,0 +1,137 @@
+//! One connection, from the handshake to the signal that it is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::error::ConnectError;
+use super::target::Target;
+
+/// Opens connections to one target.
+#[derive(Debug)]
+pub(super) struct Connector {
+    client: Client,
+    connect_timeout: Duration,
+    /// Commands the client library queues before a sender has to wait. As many
+    /// as may be in flight, so that the in-flight cap is the only place where a
+    /// command waits.
+    queue: usize,
+}
+
+/// A connection that has answered a `PING`. It closes when the last clone is
+/// dropped.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) signal: Arc<Signal>,
+}
+
+/// What is said about a connection by those who use it.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    closed: AtomicBool,
+    news: Notify,
+    suspect: AtomicBool,
+}
+
+impl Connector {
+    pub(super) fn new(target: &Target, connect_timeout: Duration, queue: usize) -> Self {
+        let client = Client::open(target.connection_info())
+            .expect("connection information needs no further parsing");
+        Self {
+            client,
+            connect_timeout,
+            queue,
+        }
+    }
+
+    /// Connects, authenticates, selects the database and awaits the answer to a
+    /// `PING`: a server that still loads its data accepts connections, too.
+    ///
+    /// The connection's own task runs on the runtime that polls this.
+    pub(super) async fn connect(&self) -> Result<Wire, ConnectError> {
+        let signal = Arc::new(Signal::default());
+        let pushed = Arc::clone(&signal);
+        // Deadlines are ours, so that one timer covers the wait for room, too.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(self.queue)
+            .set_push_sender(move |push: PushInfo| {
+                pushed.receive(&push);
+                Ok::<(), redis::aio::SendError>(())
+            });
+        let attempt = async {
+            let connection = Box::pin(
+                self.client
+                    .get_multiplexed_async_connection_with_config(&config),
+            )
+            .await?;
+            let mut wire = Wire { connection, signal };
+            wire.ping().await?;
+            Ok(wire)
+        };
+        match timeout(self.connect_timeout, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ConnectError::transient(format!(
+                "no connection within {:?}",
+                self.connect_timeout
+            ))),
+        }
+    }
+}
+
+impl Wire {
+    /// Answered only after every command sent before it.
+    pub(super) async fn ping(&mut self) -> Result<(), ConnectError> {
+        redis::cmd("PING")
+            .exec_async(&mut self.connection)
+            .await
+            .map_err(ConnectError::from)
+    }
+}
+
+impl Signal {
+    /// Takes what the server, or the client library, says unasked. Messages
+    /// about changed keys would arrive here, too.
+    fn receive(&self, push: &PushInfo) {
+        if push.kind == PushKind::Disconnection {
+            self.closed.store(true, Ordering::Release);
+            self.news.notify_one();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Reports a command that got no reply in time.
+    pub(super) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Waits until the connection closed or somebody suspects it.
+    pub(super) async fn news(&self) -> News {
+        loop {
+            if self.is_closed() {
+                return News::Closed;
+            }
+            if self.suspect.swap(false, Ordering::AcqRel) {
+                return News::Suspect;
+            }
+            self.news.notified().await;
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    Closed,
+    Suspect,
+}
