@@ -169,8 +169,12 @@ impl From<RedisError> for ConnectError {
                     || error.detail().is_some_and(|detail| detail.contains("index is out of range"))
             }
         };
+        let cause = match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => format!("{code} {detail}"),
+            _ => error.to_string(),
+        };
         Self {
-            cause: error.to_string().into(),
+            cause: cause.into(),
             permanent,
         }
     }

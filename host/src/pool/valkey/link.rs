@@ -28,10 +28,10 @@ const STABLE: Duration = Duration::from_secs(1);
 /// The state of a link.
 #[derive(Clone)]
 pub(super) enum Phase {
-    /// The first attempt is under way, and worth waiting for.
+    /// A first attempt is under way, and worth waiting for.
     Connecting,
     Connected(Wire),
-    /// A connection was lost, or never came about; attempts go on.
+    /// The first attempt has failed, or the server was silent; attempts go on.
     Reconnecting(ConnectError),
 }
 
@@ -134,36 +134,48 @@ impl Supervisor {
         let mut pauses = Pauses::default();
         let mut outage = Outage::default();
         loop {
+            let mut phase = Phase::Connecting;
             let lost = match Box::pin(self.connector.connect()).await {
                 Ok(wire) => {
                     if outage.over(&self.target) {
                         self.metrics.reconnects.inc();
                     }
                     let since = Instant::now();
-                    let lost = self.serve(wire).await;
-                    if since.elapsed() >= STABLE {
+                    let (news, lost) = self.serve(wire).await;
+                    let stable = since.elapsed() >= STABLE;
+                    if stable {
                         pauses = Pauses::default();
+                    }
+                    // One that was closed is mostly replaced within a round
+                    // trip, which is worth waiting for.
+                    if !stable || news != News::Closed {
+                        phase = Phase::Reconnecting(lost.clone());
                     }
                     lost
                 }
-                Err(error) => error,
+                Err(error) => {
+                    phase = Phase::Reconnecting(error.clone());
+                    error
+                }
             };
             outage.goes_on(&self.target, &lost);
-            self.publish.send_replace(Phase::Reconnecting(lost));
+            self.publish.send_replace(phase);
             sleep(pauses.next()).await;
         }
     }
 
     /// Publishes the connection until it is lost, and says how.
-    async fn serve(&self, wire: Wire) -> ConnectError {
+    async fn serve(&self, wire: Wire) -> (News, ConnectError) {
         let _up = Counted::new(&self.metrics.connections);
         self.publish.send_replace(Phase::Connected(wire.clone()));
         loop {
             match wire.signal.news().await {
-                News::Closed => return ConnectError::transient("the connection was closed"),
-                News::Suspect => {
+                news @ News::Closed => {
+                    return (news, ConnectError::transient("the connection was closed"));
+                }
+                news @ News::Suspect => {
                     if let Err(error) = self.probe(wire.clone()).await {
-                        return error;
+                        return (news, error);
                     }
                 }
             }

@@ -20,6 +20,7 @@ mod session;
 mod target;
 mod wire;
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -178,20 +179,33 @@ impl ValkeyPool {
         Session::new(self.clone())
     }
 
-    /// When to stop waiting for a command sent now.
-    fn limit(&self, deadline: Instant) -> Instant {
-        deadline.min(Instant::now() + self.shared.settings.command_timeout)
+    /// The bounds of a wait that begins now.
+    fn wait(&self, deadline: Instant) -> Wait {
+        let start = Instant::now();
+        let until = deadline.min(start + self.shared.settings.command_timeout);
+        Wait {
+            start,
+            until,
+            by_caller: until == deadline,
+        }
     }
 
     async fn shared(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
-        let start = Instant::now();
-        let until = deadline.min(start + self.shared.settings.command_timeout);
+        let wait = self.wait(deadline);
         let outcome = async {
-            let _room = self.room(start, until).await?;
-            let mut wire = self.wire(until).await?;
-            let outcome = self.exchange(&mut wire, cmd, start, until).await;
-            if matches!(outcome, Err(Error::Timeout { .. } | Error::Deadline { .. })) {
-                wire.signal.suspect();
+            let _room = self.room(wait).await?;
+            let mut wire = self.wire(wait.until).await?;
+            let sent = Instant::now();
+            let outcome = self.exchange(&mut wire, cmd, wait).await;
+            match &outcome {
+                Ok(_) | Err(Error::Server(_)) => {
+                    self.shared
+                        .metrics
+                        .latency
+                        .observe(sent.elapsed().as_secs_f64());
+                }
+                Err(Error::Timeout { .. } | Error::Deadline { .. }) => wire.signal.suspect(),
+                Err(_) => {}
             }
             outcome
         };
@@ -199,22 +213,19 @@ impl ValkeyPool {
     }
 
     /// A place under the in-flight cap, first come first served.
-    async fn room(
-        &self,
-        start: Instant,
-        until: Instant,
-    ) -> Result<(SemaphorePermit<'_>, Counted), Error> {
+    async fn room(&self, wait: Wait) -> Result<(SemaphorePermit<'_>, Counted), Error> {
         let Shared { room, metrics, .. } = &*self.shared;
         let permit = match room.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
-                let permit = timeout_at(until, room.acquire()).await;
-                metrics.wait.observe(start.elapsed().as_secs_f64());
+                let permit = timeout_at(wait.until, room.acquire()).await;
+                metrics.wait.observe(wait.start.elapsed().as_secs_f64());
                 match permit {
-                    Ok(Ok(permit)) => permit,
-                    Ok(Err(_)) | Err(_) => {
+                    // A place that comes free just then is of no use any more.
+                    Ok(Ok(permit)) if Instant::now() < wait.until => permit,
+                    _ => {
                         return Err(Error::Overloaded {
-                            waited: start.elapsed(),
+                            waited: wait.start.elapsed(),
                         });
                     }
                 }
@@ -249,35 +260,13 @@ impl ValkeyPool {
     }
 
     /// Sends a command over one connection and awaits the reply.
-    async fn exchange(
-        &self,
-        wire: &mut Wire,
-        cmd: &Cmd,
-        start: Instant,
-        until: Instant,
-    ) -> Result<Value, Error> {
-        let Shared {
-            metrics, settings, ..
-        } = &*self.shared;
-        metrics.commands.inc();
-        let sent = Instant::now();
-        match timeout_at(until, wire.connection.send_packed_command(cmd)).await {
-            Ok(reply) => {
-                metrics.latency.observe(sent.elapsed().as_secs_f64());
-                match reply {
-                    Ok(Value::ServerError(error)) => Err(Error::Server(error)),
-                    Ok(value) => Ok(value),
-                    Err(error) => Err(Error::in_command(error)),
-                }
-            }
-            Err(_) => {
-                let waited = start.elapsed();
-                if waited >= settings.command_timeout {
-                    Err(Error::Timeout { waited })
-                } else {
-                    Err(Error::Deadline { waited })
-                }
-            }
+    async fn exchange(&self, wire: &mut Wire, cmd: &Cmd, wait: Wait) -> Result<Value, Error> {
+        self.shared.metrics.commands.inc();
+        match timeout_at(wait.until, wire.connection.send_packed_command(cmd)).await {
+            Ok(Ok(Value::ServerError(error))) => Err(Error::Server(error)),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Error::in_command(error)),
+            Err(_) => Err(wait.over()),
         }
     }
 
@@ -286,6 +275,43 @@ impl ValkeyPool {
             self.shared.metrics.failed(error.kind());
         }
         outcome
+    }
+}
+
+impl fmt::Debug for ValkeyPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ValkeyPool")
+            .field(&self.shared.target)
+            .finish()
+    }
+}
+
+/// How long a command may take.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    start: Instant,
+    until: Instant,
+    /// Whether the caller's own deadline comes first.
+    by_caller: bool,
+}
+
+impl Wait {
+    /// As long as the caller has time.
+    fn until(deadline: Instant) -> Self {
+        Self {
+            start: Instant::now(),
+            until: deadline,
+            by_caller: true,
+        }
+    }
+
+    fn over(self) -> Error {
+        let waited = self.start.elapsed();
+        if self.by_caller {
+            Error::Deadline { waited }
+        } else {
+            Error::Timeout { waited }
+        }
     }
 }
 

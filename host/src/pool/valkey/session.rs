@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ValkeyPool;
 use super::command::{self, Effect, Need};
 use super::dedicated::Lease;
 use super::error::Error;
+use super::{ValkeyPool, Wait};
 
 /// What one guest handle sends its commands through.
 ///
@@ -139,11 +139,10 @@ impl Session {
     /// long as it takes, so that others of the session do not wait behind it.
     async fn block(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
         let dedicated = &self.pool.shared.dedicated;
-        let mut lease = Box::pin(dedicated.lease(self.pool.limit(deadline))).await?;
-        let outcome = self
-            .pool
-            .exchange(&mut lease.wire, cmd, Instant::now(), deadline)
-            .await;
+        let room = self.pool.wait(deadline).until;
+        let mut lease = Box::pin(dedicated.lease(room)).await?;
+        let wait = Wait::until(deadline);
+        let outcome = self.pool.exchange(&mut lease.wire, cmd, wait).await;
         if matches!(outcome, Ok(_) | Err(Error::Server(_))) {
             dedicated.park(lease);
         }
@@ -185,7 +184,7 @@ impl Session {
             State::Free => {
                 *state = State::Free;
                 effect?;
-                let lease = match pool.shared.dedicated.lease(pool.limit(deadline)).await {
+                let lease = match pool.shared.dedicated.lease(pool.wait(deadline).until).await {
                     Ok(lease) => lease,
                     Err(error) => return Some(Err(error)),
                 };
@@ -202,13 +201,11 @@ impl Session {
                 }
             }
         };
-        let until = match effect {
-            Some(Effect::Blocks) => deadline,
-            _ => pool.limit(deadline),
+        let wait = match effect {
+            Some(Effect::Blocks) => Wait::until(deadline),
+            _ => pool.wait(deadline),
         };
-        let outcome = pool
-            .exchange(&mut bound.lease.wire, cmd, Instant::now(), until)
-            .await;
+        let outcome = pool.exchange(&mut bound.lease.wire, cmd, wait).await;
         match &outcome {
             Ok(_) | Err(Error::Server(_)) => {
                 bound.trace = bound.trace.after(effect, outcome.is_ok());
