@@ -1,0 +1,106 @@
+//! The command line: one file per subcommand.
+
+mod seed;
+mod services;
+mod upload;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::local;
+
+/// BSD's `EX_USAGE`: the command line, the configuration or the manifest is wrong.
+const USAGE: u8 = 64;
+
+/// A Spin-compatible component host with pools that are warm before it serves.
+#[derive(Debug, Parser)]
+#[command(name = "warmlink", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Seed(seed::SeedArgs),
+    Services(services::ServicesArgs),
+    #[command(name = local::guard::SUBCOMMAND, hide = true)]
+    GuardServer(local::guard::GuardArgs),
+}
+
+/// Why a subcommand could not do its work; what people read, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// The user must change the command line, the configuration or the manifest.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: USAGE,
+        }
+    }
+
+    /// Anything else.
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: 1,
+        }
+    }
+}
+
+impl From<local::Error> for Failure {
+    fn from(error: local::Error) -> Self {
+        Self::other(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::other(error.to_string())
+    }
+}
+
+/// Reads the command line and does what it says. Call it first in `main`, before
+/// any thread exists.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            // Nobody is left to tell when the terminal is gone.
+            let _ = error.print();
+            return if asked {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(USAGE)
+            };
+        }
+    };
+    let done = match cli.command {
+        Command::GuardServer(args) => return local::guard::exec(&args),
+        Command::Seed(args) => seed::run(args),
+        Command::Services(args) => services::run(args),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("warmlink: {}", failure.message);
+        ExitCode::from(failure.code)
+    })
+}
+
+/// A runtime for commands that serve nobody.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
