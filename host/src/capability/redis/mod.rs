@@ -1,0 +1,123 @@
+//! `spin:redis@3.0.0` and `fermyon:spin/redis@2.0.0`: commands to a Valkey
+//! server, over the node's pools.
+//!
+//! A guest's connection is a session of a pool. Opening one does no I/O; it
+//! checks the address against the component's `allowed_outbound_hosts`.
+
+mod commands;
+mod reply;
+mod v2;
+mod v3;
+
+use super::{HasCapabilities, Host, View, current_call};
+use crate::pool::valkey::{self, Session, Target};
+use std::sync::Arc;
+use tokio::time::Instant;
+use wasmtime::AsContextMut;
+use wasmtime::component::{Linker, Resource};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package warmlink:redis;
+            world imports {
+                import spin:redis/redis@3.0.0;
+                import fermyon:spin/redis@2.0.0;
+            }
+        ",
+        imports: {
+            "spin:redis/redis@3.0.0.[drop]connection": trappable,
+            "fermyon:spin/redis@2.0.0.[drop]connection": trappable,
+            default: async | store | trappable,
+        },
+        with: {
+            "spin:redis/redis@3.0.0.connection": super::Connection,
+            "fermyon:spin/redis@2.0.0.connection": super::Connection,
+        },
+    });
+}
+
+/// Provides both versions of the interface.
+///
+/// # Errors
+///
+/// When something else provides them already.
+pub fn link<T: HasCapabilities>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::spin::redis::redis::add_to_linker::<T, Host>(linker, T::capabilities)?;
+    bindings::fermyon::spin::redis::add_to_linker::<T, Host>(linker, T::capabilities)
+}
+
+/// What a guest's handle stands for. Calls under way keep it alive when the
+/// guest drops it meanwhile.
+pub struct Connection(Arc<Session>);
+
+/// What went wrong, as every version of the interface can say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    InvalidAddress,
+    TooManyConnections,
+    Type,
+    Other(String),
+}
+
+impl Failure {
+    fn other(text: impl Into<String>) -> Self {
+        Self::Other(text.into())
+    }
+}
+
+impl From<valkey::Error> for Failure {
+    fn from(error: valkey::Error) -> Self {
+        match &error {
+            valkey::Error::TooManyConnections { .. } => Self::TooManyConnections,
+            valkey::Error::Server(reply) if reply.code() == "WRONGTYPE" => Self::Type,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+fn open(view: View<'_>, address: &str) -> Result<Resource<Connection>, Failure> {
+    let grants = &view.state.grants;
+    let target = Target::parse(address).map_err(|error| {
+        tracing::warn!(component = %grants.component, "redis address refused: {error}");
+        Failure::InvalidAddress
+    })?;
+    let (scheme, host, port) = target.origin();
+    if !grants.hosts.allows(scheme, host, port) {
+        tracing::warn!(
+            component = %grants.component,
+            "redis address refused: {scheme}://{host}:{port} is not among the component's \
+             allowed_outbound_hosts"
+        );
+        return Err(Failure::InvalidAddress);
+    }
+    let session = grants.pools.valkey(&target).session();
+    view.table
+        .push(Connection(Arc::new(session)))
+        .map_err(|_| Failure::TooManyConnections)
+}
+
+fn close(view: &mut View<'_>, connection: Resource<Connection>) -> wasmtime::Result<()> {
+    view.table.delete(connection)?;
+    Ok(())
+}
+
+/// One call of a guest: what it goes through, and how long it may take.
+struct Caller {
+    session: Arc<Session>,
+    deadline: Instant,
+}
+
+impl Caller {
+    fn of<T: HasCapabilities>(
+        mut store: impl AsContextMut<Data = T>,
+        connection: &Resource<Connection>,
+    ) -> wasmtime::Result<Self> {
+        let deadline = current_call(&mut store)?.deadline;
+        let mut store = store.as_context_mut();
+        let view = store.data_mut().capabilities();
+        let session = view.table.get(connection)?.0.clone();
+        Ok(Self { session, deadline })
+    }
+}
