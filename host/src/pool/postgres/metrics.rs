@@ -1,30 +1,35 @@
 //! What a pool tells of itself.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Which pool a sample belongs to: `host:port/database`.
+use super::inner::Inner;
+use super::shared::Status;
+
+/// Which pool a sample belongs to: `user@host:port/database`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     pool: String,
 }
 
-type Gauges = Family<Labels, Gauge>;
 type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// The metrics of all Postgres pools of a process. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    size: Gauges,
-    idle: Gauges,
-    in_use: Gauges,
-    pinned: Gauges,
-    waiting: Gauges,
+    gauges: Gauges,
     wait: Histograms,
     opened: Counters,
     closed: Counters,
@@ -49,11 +54,7 @@ fn wait_histogram() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            size: Family::default(),
-            idle: Family::default(),
-            in_use: Family::default(),
-            pinned: Family::default(),
-            waiting: Family::default(),
+            gauges: Gauges::default(),
             wait: Family::new_with_constructor(wait_histogram),
             opened: Family::default(),
             closed: Family::default(),
@@ -74,28 +75,7 @@ impl Metrics {
     /// Adds all of them to `registry`, as `postgres_pool_*`.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("postgres_pool");
-        let gauges = [
-            (
-                "size",
-                "Connections, those being opened and closed included",
-                &self.size,
-            ),
-            ("idle", "Open connections with nothing to do", &self.idle),
-            (
-                "in_use",
-                "Open connections with at least one statement",
-                &self.in_use,
-            ),
-            (
-                "pinned",
-                "Connections that belong to one caller",
-                &self.pinned,
-            ),
-            ("waiting", "Callers waiting for a connection", &self.waiting),
-        ];
-        for (name, help, gauge) in gauges {
-            registry.register(name, help, gauge.clone());
-        }
+        registry.register_collector(Box::new(self.gauges.clone()));
         registry.register_with_unit(
             "wait",
             "Time that callers waited for a connection; those that found one at once are not in it",
@@ -152,16 +132,17 @@ impl Metrics {
         }
     }
 
+    /// Has the gauges of `pool` read whenever somebody looks at them.
+    pub(super) fn watch(&self, pool: &Arc<Inner>) {
+        let mut pools = self.gauges.pools.lock();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
     pub(super) fn pool(&self, pool: String) -> PoolMetrics {
         let labels = Labels { pool };
-        let gauge = |family: &Gauges| family.get_or_create(&labels).clone();
         let counter = |family: &Counters| family.get_or_create(&labels).clone();
         PoolMetrics {
-            size: gauge(&self.size),
-            idle: gauge(&self.idle),
-            in_use: gauge(&self.in_use),
-            pinned: gauge(&self.pinned),
-            waiting: gauge(&self.waiting),
             wait: self.wait.get_or_create(&labels).clone(),
             opened: counter(&self.opened),
             closed: counter(&self.closed),
@@ -181,11 +162,6 @@ impl Metrics {
 /// The samples of one pool.
 #[derive(Debug)]
 pub(super) struct PoolMetrics {
-    pub(super) size: Gauge,
-    pub(super) idle: Gauge,
-    pub(super) in_use: Gauge,
-    pub(super) pinned: Gauge,
-    pub(super) waiting: Gauge,
     pub(super) wait: Histogram,
     pub(super) opened: Counter,
     pub(super) closed: Counter,
@@ -198,4 +174,62 @@ pub(super) struct PoolMetrics {
     pub(super) reclaimed: Counter,
     pub(super) cache_hits: Counter,
     pub(super) cache_misses: Counter,
+}
+
+/// What is counted when somebody looks, and so costs the statements nothing.
+#[derive(Clone, Default)]
+struct Gauges {
+    pools: Arc<Mutex<Vec<Weak<Inner>>>>,
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gauges({} pools)", self.pools.lock().len())
+    }
+}
+
+type Read = fn(&Status) -> usize;
+
+const GAUGES: [(&str, &str, Read); 5] = [
+    (
+        "size",
+        "Connections, those being opened and closed included",
+        |status| status.size,
+    ),
+    ("idle", "Open connections with nothing to do", |status| {
+        status.idle
+    }),
+    ("in_use", "Open connections that are not idle", |status| {
+        status.open - status.idle
+    }),
+    (
+        "pinned",
+        "Connections that belong to one caller",
+        |status| status.exclusive,
+    ),
+    ("waiting", "Callers waiting for a connection", |status| {
+        status.waiting
+    }),
+];
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
+        let mut statuses = BTreeMap::<&str, Vec<Status>>::new();
+        for pool in &pools {
+            statuses.entry(&pool.name).or_default().push(pool.status());
+        }
+        for (name, help, read) in GAUGES {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (pool, statuses) in &statuses {
+                let total: usize = statuses.iter().map(read).sum();
+                let gauge = ConstGauge::new(i64::try_from(total).unwrap_or(i64::MAX));
+                let labels = Labels {
+                    pool: (*pool).to_owned(),
+                };
+                gauge.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
 }

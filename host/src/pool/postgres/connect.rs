@@ -1,0 +1,256 @@
+//! Opening a connection, and the short one that cancels a statement.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::oneshot;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
+use tokio_postgres::{CancelToken, Client, Config, Connection};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::{AddressError, Target};
+use super::settings::Settings;
+use super::sniff::{Signals, Watched, WatchedTls};
+use super::tls;
+use super::wire::{Socket, Wire};
+
+/// A dead peer is noticed after about a minute, on a connection that is silent.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Dials one target.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    timeout: Duration,
+}
+
+/// A connection that was just opened.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    pub(super) signals: Arc<Signals>,
+    /// Does the connection's I/O until it ends.
+    pub(super) driver: BoxFuture<'static, Result<(), tokio_postgres::Error>>,
+    /// The socket, once the driver has ended.
+    pub(super) socket: oneshot::Receiver<Socket>,
+}
+
+/// Why a connection could not be opened. Shows no address and no secret.
+#[derive(Debug)]
+pub(super) enum DialError {
+    Socket(io::Error),
+    Protocol(tokio_postgres::Error),
+    Timeout(Duration),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(error) => write!(f, "{error}"),
+            Self::Protocol(error) => {
+                match (error.as_db_error(), std::error::Error::source(error)) {
+                    (Some(db), _) => write!(f, "{} ({})", db.message(), db.code().code()),
+                    (None, Some(source)) => write!(f, "{error}: {source}"),
+                    (None, None) => write!(f, "{error}"),
+                }
+            }
+            Self::Timeout(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
+        }
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(target: &Target, settings: &Settings) -> Result<Self, AddressError> {
+        let mut config = target.config.clone();
+        // First, so that an option of the address is the one that counts.
+        let timeout = format!(
+            "-c statement_timeout={} {}",
+            settings.statement_timeout.as_millis(),
+            config.get_options().unwrap_or_default(),
+        );
+        config.options(timeout.trim_end());
+        if config.get_application_name().is_none() {
+            config.application_name(&settings.application_name);
+        }
+        let local = matches!(target.host(), Host::Unix(_));
+        let tls = if local { None } else { tls::connector(target)? };
+        if tls.is_none() {
+            config.ssl_mode(SslMode::Disable);
+        }
+        let timeout = config
+            .get_connect_timeout()
+            .map_or(settings.connect_timeout, |own| {
+                settings.connect_timeout.min(*own)
+            });
+        Ok(Self {
+            config,
+            tls,
+            timeout,
+        })
+    }
+
+    /// Connects and signs on.
+    pub(super) async fn open(&self) -> Result<Opened, DialError> {
+        let open = async {
+            let socket = self.socket().await.map_err(DialError::Socket)?;
+            let signals = Arc::new(Signals::default());
+            let (wire, socket) = Wire::new(socket, signals.clone());
+            let watched = Watched::transport(wire, self.asks_for_tls(), signals.clone());
+            let (client, driver) = match self.tls_to_host::<Watched<Wire>>()? {
+                Some(inner) => {
+                    let tls = WatchedTls {
+                        inner,
+                        signals: signals.clone(),
+                    };
+                    self.sign_on(watched, tls).await?
+                }
+                None => self.sign_on(watched, NoTls).await?,
+            };
+            Ok(Opened {
+                client,
+                signals,
+                driver,
+                socket,
+            })
+        };
+        tokio::time::timeout(self.timeout, open)
+            .await
+            .unwrap_or(Err(DialError::Timeout(self.timeout)))
+    }
+
+    async fn sign_on<S, T>(
+        &self,
+        stream: S,
+        tls: T,
+    ) -> Result<
+        (
+            Client,
+            BoxFuture<'static, Result<(), tokio_postgres::Error>>,
+        ),
+        DialError,
+    >
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: TlsConnect<S>,
+        T::Stream: Send + 'static,
+    {
+        let (client, connection) = self
+            .config
+            .connect_raw(stream, tls)
+            .await
+            .map_err(DialError::Protocol)?;
+        Ok((client, Box::pin(drive(connection))))
+    }
+
+    /// Asks the server to stop what the connection of `token` is running.
+    /// Returns when the server has passed the request on.
+    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), DialError> {
+        let cancel = async {
+            let socket = self.socket().await.map_err(DialError::Socket)?;
+            let (wire, socket) = Wire::new(socket, Arc::default());
+            match self.tls_to_host::<Wire>()? {
+                Some(tls) => token.cancel_query_raw(wire, tls).await,
+                None => token.cancel_query_raw(wire, NoTls).await,
+            }
+            .map_err(DialError::Protocol)?;
+            // The server closes once it has signalled the other process.
+            if let Ok(socket) = socket.await {
+                socket.linger().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(self.timeout, cancel)
+            .await
+            .unwrap_or(Err(DialError::Timeout(self.timeout)))
+    }
+
+    fn asks_for_tls(&self) -> bool {
+        self.tls.is_some() && self.config.get_ssl_negotiation() == SslNegotiation::Postgres
+    }
+
+    fn tls_to_host<S>(
+        &self,
+    ) -> Result<Option<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>, DialError>
+    where
+        MakeRustlsConnect: MakeTlsConnect<S>,
+        <MakeRustlsConnect as MakeTlsConnect<S>>::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let Host::Tcp(name) = &self.config.get_hosts()[0] else {
+            return Ok(None);
+        };
+        let Some(mut tls) = self.tls.clone() else {
+            return Ok(None);
+        };
+        tls.make_tls_connect(name)
+            .map(Some)
+            .map_err(|error| DialError::Socket(io::Error::new(io::ErrorKind::InvalidInput, error)))
+    }
+
+    /// A connected socket: the first of the host's addresses that accepts.
+    async fn socket(&self) -> io::Result<Socket> {
+        let port = self.config.get_ports()[0];
+        let name = match &self.config.get_hosts()[0] {
+            Host::Unix(directory) => return Socket::unix(directory.clone(), port).await,
+            Host::Tcp(name) => name.as_str(),
+        };
+        let addresses = match self.config.get_hostaddrs().first() {
+            Some(address) => vec![(*address, port).into()],
+            None => lookup_host((name, port)).await?.collect(),
+        };
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    self.tune(&stream)?;
+                    return Ok(Socket::Tcp(stream));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "host has no address")))
+    }
+
+    fn tune(&self, stream: &TcpStream) -> io::Result<()> {
+        // Statements are small and wait for an answer each: never hold one back.
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(stream);
+        if self.config.get_keepalives() {
+            let idle = self.config.get_keepalives_idle().min(KEEPALIVE_IDLE);
+            let interval = self
+                .config
+                .get_keepalives_interval()
+                .unwrap_or(KEEPALIVE_INTERVAL);
+            let mut keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
+            if let Some(retries) = self.config.get_keepalives_retries() {
+                keepalive = keepalive.with_retries(retries);
+            }
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(timeout) = self.config.get_tcp_user_timeout() {
+            socket.set_tcp_user_timeout(Some(*timeout))?;
+        }
+        Ok(())
+    }
+}
+
+/// Polls the connection to its end. Notices and notifications have no reader.
+async fn drive<S, T>(mut connection: Connection<S, T>) -> Result<(), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        message?;
+    }
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! Runs one statement on one connection.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, RowStream, Statement};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::classify::Class;
+use super::connection::Connection;
+use super::error::Error;
+use super::inner::Inner;
+use super::known::Text;
+use super::lanes::Lane;
+use super::permit::Permit;
+use super::rows::Rows;
+
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// What the caller wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Rows,
+    Count,
+}
+
+pub(super) enum Reply {
+    Rows(Rows),
+    Count(u64),
+}
+
+/// Why a statement failed, and whether it may be sent again.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// It cannot have run.
+    unsent: bool,
+}
+
+/// The answer to a statement, as far as the driver has it.
+pub(super) enum Answer {
+    Rows(Statement, Pin<Box<RowStream>>),
+    Count(u64),
+}
+
+/// Runs a statement that needs no session on whatever connection suits it.
+pub(super) async fn single(
+    pool: &Arc<Inner>,
+    text: &Arc<Text>,
+    params: Params<'_>,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reply, Error> {
+    let lane = match text.class {
+        Class::Shared if !text.is_heavy() => Lane::Shared,
+        _ => Lane::Exclusive,
+    };
+    let mut may_retry = true;
+    loop {
+        let permit = pool.checkout(lane, deadline).await?;
+        if permit.connection().is_closed() {
+            // Its driver is about to say so.
+            pool.lanes.lock().condemn(permit.place().slot);
+            continue;
+        }
+        let begun = Instant::now();
+        match timeout_at(deadline, run(permit, text, params, want, deadline)).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(failure)) if failure.unsent && may_retry => {
+                may_retry = false;
+                pool.metrics.retries.inc();
+            }
+            Ok(Err(failure)) => return Err(failure.error),
+            Err(_) => {
+                return Err(Error::Deadline {
+                    ran: begun.elapsed(),
+                });
+            }
+        }
+    }
+}
+
+async fn run(
+    mut permit: Permit,
+    text: &Arc<Text>,
+    params: Params<'_>,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reply, Failure> {
+    permit.begin();
+    match send(permit.pool(), permit.connection(), text, params, want, true).await {
+        Ok(Answer::Count(count)) => {
+            permit.complete(text);
+            Ok(Reply::Count(count))
+        }
+        Ok(Answer::Rows(statement, stream)) => collect(permit, text, statement, stream, deadline)
+            .await
+            .map(Reply::Rows)
+            .map_err(|error| Failure {
+                error,
+                unsent: false,
+            }),
+        Err(failure) => {
+            finish_failed(&mut permit, &failure.error);
+            Err(failure)
+        }
+    }
+}
+
+/// Whether a statement that failed is over. Where the driver did not understand
+/// the server, that is found out before anyone else gets the connection.
+fn finish_failed(permit: &mut Permit, error: &Error) {
+    if !matches!(error, Error::Statement { .. }) {
+        permit.finish();
+    }
+}
+
+/// Prepares the statement if need be and sends it. Returns when the server has
+/// begun to answer, or with the count when it is done.
+pub(super) async fn send(
+    pool: &Arc<Inner>,
+    connection: &Arc<Connection>,
+    text: &Arc<Text>,
+    params: Params<'_>,
+    want: Want,
+    may_repeat: bool,
+) -> Result<Answer, Failure> {
+    let mut may_repeat = may_repeat;
+    loop {
+        let statement = connection
+            .prepare(text, &pool.placement, &pool.metrics)
+            .await
+            .map_err(|error| Failure {
+                unsent: matches!(error, Error::ConnectionLost),
+                error,
+            })?;
+        pool.metrics.statements.inc();
+        let written = connection.signals.written();
+        let client = &connection.client;
+        let params = params.iter().copied();
+        let answer = match want {
+            Want::Rows => client
+                .query_raw(&statement, params)
+                .await
+                .map(|stream| Answer::Rows(statement, Box::pin(stream))),
+            Want::Count => client
+                .execute_raw(&statement, params)
+                .await
+                .map(Answer::Count),
+        };
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => Error::from_driver(error),
+        };
+        if is_stale(&error) {
+            connection.forget(text);
+            if may_repeat {
+                may_repeat = false;
+                continue;
+            }
+        }
+        // Nothing went out since; or the server ended the session with a last
+        // word, which went to the statement before this one.
+        let signals = &connection.signals;
+        let unsent = matches!(error, Error::ConnectionLost)
+            && (signals.written() == written || signals.is_fatal());
+        return Err(Failure { error, unsent });
+    }
+}
+
+/// Whether the prepared form no longer fits: the result's type has changed, or
+/// the statement is not there any more. Both are found before anything runs.
+fn is_stale(error: &Error) -> bool {
+    let Error::Database(db) = error else {
+        return false;
+    };
+    // The message is translated; the routine is not.
+    (*db.code() == SqlState::FEATURE_NOT_SUPPORTED && db.routine() == Some("RevalidateCachedQuery"))
+        || *db.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+}
+
+/// A result on its way into the buffer.
+pub(super) struct Buffer {
+    pub(super) statement: Statement,
+    pub(super) stream: Pin<Box<RowStream>>,
+    pub(super) rows: Vec<Row>,
+    bytes: usize,
+}
+
+/// How far a result got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is all there.
+    Complete,
+    /// The buffer is full.
+    Full,
+}
+
+impl Buffer {
+    pub(super) fn new(statement: Statement, stream: Pin<Box<RowStream>>) -> Self {
+        Self {
+            statement,
+            stream,
+            rows: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes over rows until the end, or until there are more than `limit`
+    /// bytes of them.
+    pub(super) async fn fill(&mut self, limit: usize) -> Result<Progress, Error> {
+        while self.bytes <= limit {
+            match self.stream.next().await {
+                Some(Ok(row)) => {
+                    self.bytes += size_of::<Row>()
+                        + row.raw_size_bytes()
+                        + row.len() * size_of::<Option<std::ops::Range<usize>>>();
+                    self.rows.push(row);
+                }
+                Some(Err(error)) => return Err(Error::from_driver(error)),
+                None => return Ok(Progress::Complete),
+            }
+        }
+        Ok(Progress::Full)
+    }
+
+    pub(super) fn into_complete(self) -> Rows {
+        let affected = self.stream.rows_affected();
+        Rows::complete(self.statement, self.rows, affected)
+    }
+}
+
+/// Takes over the result, so that it is out of the way of those behind it.
+async fn collect(
+    mut permit: Permit,
+    text: &Arc<Text>,
+    statement: Statement,
+    stream: Pin<Box<RowStream>>,
+    deadline: Instant,
+) -> Result<Rows, Error> {
+    let mut buffer = Buffer::new(statement, stream);
+    let limit = permit.pool().settings.row_buffer_bytes;
+    // What a point query returns has arrived with the first answer.
+    let early = buffer.fill(limit).now_or_never();
+    if matches!(early, Some(Ok(Progress::Complete))) {
+        permit.complete(text);
+        return Ok(buffer.into_complete());
+    }
+    if let Some(Err(error)) = early {
+        finish_failed(&mut permit, &error);
+        return Err(error);
+    }
+    if permit.is_exclusive() {
+        return finish(permit, text, buffer, deadline).await;
+    }
+    // The caller may be busy with other things while others wait behind it.
+    let placement = permit.pool().placement.clone();
+    let core = permit.connection().core;
+    let text = text.clone();
+    let rest = placement.spawn(core, async move {
+        finish(permit, &text, buffer, deadline).await
+    });
+    match AbortOnDropHandle::new(rest).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::ConnectionLost),
+    }
+}
+
+async fn finish(
+    mut permit: Permit,
+    text: &Text,
+    mut buffer: Buffer,
+    deadline: Instant,
+) -> Result<Rows, Error> {
+    let mut limit = permit.pool().settings.row_buffer_bytes;
+    loop {
+        match buffer.fill(limit).await {
+            Ok(Progress::Complete) => {
+                text.note_size(false);
+                permit.complete(text);
+                return Ok(buffer.into_complete());
+            }
+            Ok(Progress::Full) => {
+                let settings = &permit.pool().settings;
+                let hurry = !permit.is_exclusive()
+                    && permit.pool().lanes.lock().has_company(permit.place().slot);
+                if hurry && limit < settings.row_buffer_limit {
+                    // By and by, for those behind may have gone meanwhile.
+                    limit = (limit * 2).min(settings.row_buffer_limit);
+                    continue;
+                }
+                text.note_size(true);
+                permit.promote();
+                let Buffer {
+                    statement,
+                    stream,
+                    rows,
+                    ..
+                } = buffer;
+                return Ok(Rows::streaming(statement, rows, stream, permit, deadline));
+            }
+            Err(error) => {
+                finish_failed(&mut permit, &error);
+                return Err(error);
+            }
+        }
+    }
+}
