@@ -162,7 +162,7 @@ impl From<RedisError> for ConnectError {
             | ClientKind::InvalidClientConfig
             | ClientKind::RESP3NotSupported
             | ClientKind::Server(ServerErrorKind::NoPerm) => true,
-            ClientKind::Io => is_bad_certificate(&error),
+            ClientKind::Io => is_bad_tls(&error),
             _ => {
                 matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM" | "DENIED"))
                     // The reply to `SELECT` carries no code of its own.
@@ -180,10 +180,13 @@ impl From<RedisError> for ConnectError {
     }
 }
 
-/// rustls reports a certificate it does not accept as invalid data.
-fn is_bad_certificate(error: &RedisError) -> bool {
+/// rustls reports a certificate it does not accept, or a peer that does not
+/// speak TLS, as invalid data.
+fn is_bad_tls(error: &RedisError) -> bool {
+    type Shared = Arc<dyn std::error::Error + Send + Sync>;
     std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .and_then(|source| source.downcast_ref::<Shared>())
+        .and_then(|shared| shared.downcast_ref::<std::io::Error>())
         .is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData)
 }
 
@@ -208,6 +211,12 @@ mod tests {
     fn a_wrong_password_is_not() {
         let error = RedisError::from((ClientKind::AuthenticationFailed, "no"));
         assert!(ConnectError::from(error).permanent);
+    }
+
+    #[test]
+    fn nor_is_a_certificate_that_nobody_trusts() {
+        let io = std::io::Error::new(std::io::ErrorKind::InvalidData, "UnknownIssuer");
+        assert!(ConnectError::from(RedisError::from(io)).permanent);
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //! replaces itself when it is lost. Meanwhile commands go to the others, and
 //! with none left they fail at once: nothing hangs.
 //!
-//! - [`link`](self::link) keeps one shared connection up.
-//! - [`dedicated`](self::dedicated) lends connections for commands that cannot
-//!   share one; [`command`](self::command) knows which those are.
+//! - `link` keeps one shared connection up.
+//! - `dedicated` lends connections for commands that cannot
+//!   share one; `command` knows which those are.
 //! - [`Session`] is one user of the pool.
 
 mod command;
