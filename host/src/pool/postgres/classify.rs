@@ -136,28 +136,34 @@ pub(super) fn classify(sql: &str) -> Class {
 
 /// Whether a session function is called or the temporary schema is named.
 fn touches_session(sql: &str) -> bool {
-    let mut tokens = tokens(sql).peekable();
-    while let Some(token) = tokens.next() {
-        let name = match token {
-            Token::Word(name) | Token::Quoted(name) => name,
-            Token::Literal | Token::Symbol(_) => continue,
-        };
-        if starts_with(name, "pg_temp") {
-            return true;
-        }
-        let called = tokens.peek() == Some(&Token::Symbol('('));
-        if called
-            && (SESSION_FUNCTIONS
+    let calls = |name: &str| {
+        SESSION_FUNCTIONS
+            .iter()
+            .any(|function| name.eq_ignore_ascii_case(function))
+            || SESSION_PREFIXES
                 .iter()
-                .any(|function| name.eq_ignore_ascii_case(function))
-                || SESSION_PREFIXES
-                    .iter()
-                    .any(|prefix| starts_with(name, prefix)))
-        {
-            return true;
+                .any(|prefix| starts_with(name, prefix))
+    };
+    names(sql).any(|(name, called)| starts_with(name, "pg_temp") || (called && calls(name)))
+}
+
+/// Whether the statement asks what a sequence last gave to its session.
+pub(super) fn reads_sequence(sql: &str) -> bool {
+    names(sql).any(|(name, called)| {
+        called && (name.eq_ignore_ascii_case("currval") || name.eq_ignore_ascii_case("lastval"))
+    })
+}
+
+/// All names, and whether a call follows.
+fn names(sql: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut tokens = tokens(sql).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            if let Token::Word(name) | Token::Quoted(name) = tokens.next()? {
+                return Some((name, tokens.peek() == Some(&Token::Symbol('('))));
+            }
         }
-    }
-    false
+    })
 }
 
 fn starts_with(name: &str, prefix: &str) -> bool {
@@ -294,6 +300,15 @@ mod tests {
                 "FETCH 5 FROM c",
             ],
         );
+    }
+
+    #[test]
+    fn sequence_state_is_seen() {
+        assert!(reads_sequence("SELECT currval('s')"));
+        assert!(reads_sequence(
+            "INSERT INTO t VALUES (pg_catalog.LASTVAL())"
+        ));
+        assert!(!reads_sequence("SELECT nextval('s'), currval FROM t"));
     }
 
     #[test]

@@ -12,12 +12,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::classify::Class;
 use super::connection::Connection;
+use super::encoded;
 use super::error::Error;
 use super::inner::Inner;
 use super::known::Text;
-use super::lanes::Lane;
 use super::permit::Permit;
 use super::rows::Rows;
+use super::slot::Lane;
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -38,6 +39,15 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// It cannot have run.
     unsent: bool,
+}
+
+impl Failure {
+    fn sent(error: Error) -> Self {
+        Self {
+            error,
+            unsent: false,
+        }
+    }
 }
 
 /// The answer to a statement, as far as the driver has it.
@@ -75,14 +85,18 @@ pub(super) async fn single(
             }
             Ok(Err(failure)) => return Err(failure.error),
             Err(_) => {
-                return Err(Error::Deadline {
-                    ran: begun.elapsed(),
-                });
+                let ran = begun.elapsed();
+                text.note_run(ran, pool.settings.slow_statement);
+                return Err(Error::Deadline { ran });
             }
         }
     }
 }
 
+/// Runs the statement on the caller's task, or on one of its own next to the
+/// connection: the caller may be busy with other things while a long answer
+/// comes in and others wait behind it. What one read of the socket gives is
+/// taken over even if nobody asks for it.
 async fn run(
     mut permit: Permit,
     text: &Arc<Text>,
@@ -91,6 +105,43 @@ async fn run(
     deadline: Instant,
 ) -> Result<Reply, Failure> {
     permit.begin();
+    if permit.is_exclusive() || !text.is_bulky() || want == Want::Count {
+        return answer(permit, text, params, want, deadline).await;
+    }
+    let pool = permit.pool().clone();
+    let prepared = permit
+        .connection()
+        .prepare(text, &pool.placement, &pool.metrics)
+        .await;
+    let encoded = match &prepared {
+        Ok(statement) => encoded::encode(params, statement.params()),
+        Err(_) => None,
+    };
+    let Some(encoded) = encoded else {
+        return answer(permit, text, params, want, deadline).await;
+    };
+    let core = permit.connection().core;
+    let text = text.clone();
+    let apart = pool.placement.spawn(core, async move {
+        let params: Vec<_> = encoded
+            .iter()
+            .map(|value| value as &(dyn ToSql + Sync))
+            .collect();
+        answer(permit, &text, &params, want, deadline).await
+    });
+    AbortOnDropHandle::new(apart).await.unwrap_or_else(|_| {
+        // The runtime is shutting down.
+        Err(Failure::sent(Error::ConnectionLost))
+    })
+}
+
+async fn answer(
+    mut permit: Permit,
+    text: &Arc<Text>,
+    params: Params<'_>,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reply, Failure> {
     match send(permit.pool(), permit.connection(), text, params, want, true).await {
         Ok(Answer::Count(count)) => {
             permit.complete(text);
@@ -99,10 +150,7 @@ async fn run(
         Ok(Answer::Rows(statement, stream)) => collect(permit, text, statement, stream, deadline)
             .await
             .map(Reply::Rows)
-            .map_err(|error| Failure {
-                error,
-                unsent: false,
-            }),
+            .map_err(Failure::sent),
         Err(failure) => {
             finish_failed(&mut permit, &failure.error);
             Err(failure)
@@ -244,28 +292,20 @@ async fn collect(
     let mut buffer = Buffer::new(statement, stream);
     let limit = permit.pool().settings.row_buffer_bytes;
     // What a point query returns has arrived with the first answer.
-    let early = buffer.fill(limit).now_or_never();
-    if matches!(early, Some(Ok(Progress::Complete))) {
-        permit.complete(text);
-        return Ok(buffer.into_complete());
-    }
-    if let Some(Err(error)) = early {
-        finish_failed(&mut permit, &error);
-        return Err(error);
-    }
-    if permit.is_exclusive() {
-        return finish(permit, text, buffer, deadline).await;
-    }
-    // The caller may be busy with other things while others wait behind it.
-    let placement = permit.pool().placement.clone();
-    let core = permit.connection().core;
-    let text = text.clone();
-    let rest = placement.spawn(core, async move {
-        finish(permit, &text, buffer, deadline).await
-    });
-    match AbortOnDropHandle::new(rest).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::ConnectionLost),
+    match buffer.fill(limit).now_or_never() {
+        Some(Ok(Progress::Complete)) => {
+            text.note_bulk(false);
+            permit.complete(text);
+            Ok(buffer.into_complete())
+        }
+        Some(Err(error)) => {
+            finish_failed(&mut permit, &error);
+            Err(error)
+        }
+        Some(Ok(Progress::Full)) | None => {
+            text.note_bulk(true);
+            finish(permit, text, buffer, deadline).await
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub enum Error {
     ConnectionLost,
     /// The connection that was pinned to this session (by a transaction or by
     /// session state) sat idle for too long and was taken back; an open
-    /// transaction was rolled back. The next statement starts afresh.
+    /// transaction was rolled back. Or: a result was not read for as long.
     #[error(
         "the session held its connection idle for more than {} ms; it was taken back and any open \
          transaction rolled back",

@@ -11,11 +11,12 @@ use super::connect::Dialer;
 use super::connection::Connection;
 use super::error::Error;
 use super::known::Known;
-use super::lanes::{Grant, Lane, Lanes, SlotId, Ticket};
+use super::lanes::{Lanes, Ticket};
 use super::metrics::PoolMetrics;
 use super::opener::Health;
 use super::permit::{Permit, Place};
 use super::settings::Settings;
+use super::slot::{Grant, Lane, SlotId};
 use crate::pool::placement::{self, Placement};
 
 /// Someone who holds a connection and may be idle with it.

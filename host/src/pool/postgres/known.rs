@@ -8,7 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::classify::{Class, classify};
+use super::classify::{Class, classify, reads_sequence};
 
 /// Longer texts are not remembered: they are made by a program, for one use,
 /// and would crowd memory.
@@ -23,9 +23,12 @@ pub(super) struct Text {
     pub(super) id: u64,
     pub(super) sql: Arc<str>,
     pub(super) class: Class,
+    /// Whether it reads what a sequence last gave to this session.
+    pub(super) reads_sequence: bool,
     /// Whether a prepared form is worth keeping.
     pub(super) kept: bool,
     uses: AtomicU64,
+    bulky: AtomicBool,
     large: AtomicBool,
     slow: AtomicU8,
 }
@@ -36,8 +39,10 @@ impl Text {
             id,
             sql: sql.into(),
             class: classify(sql),
+            reads_sequence: reads_sequence(sql),
             kept: sql.len() <= LONGEST,
             uses: AtomicU64::new(0),
+            bulky: AtomicBool::new(false),
             large: AtomicBool::new(false),
             slow: AtomicU8::new(0),
         }
@@ -46,6 +51,17 @@ impl Text {
     /// Whether the statement is better off with a connection of its own.
     pub(super) fn is_heavy(&self) -> bool {
         self.large.load(Ordering::Relaxed) || self.slow.load(Ordering::Relaxed) >= SLOW_RUNS
+    }
+
+    /// Whether its result takes more than one read of the socket.
+    pub(super) fn is_bulky(&self) -> bool {
+        self.bulky.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_bulk(&self, bulky: bool) {
+        if self.is_bulky() != bulky {
+            self.bulky.store(bulky, Ordering::Relaxed);
+        }
     }
 
     /// Its result outgrew the buffer, or did not.

@@ -4,94 +4,15 @@
 //! so its rules can be tested by themselves.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::slot::{Counts, Grant, Lane, Limits, Released, Slot, SlotId, State};
 
 /// Crossing to another core costs as much as this many statements ahead.
 const REMOTE_COST: usize = 2;
 
-pub(super) type SlotId = u64;
 pub(super) type Ticket = u64;
-
-/// What a caller needs of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// A place in its pipeline.
-    Shared,
-    /// All of it.
-    Exclusive,
-}
-
-/// The bounds that the rules keep.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) min: usize,
-    pub(super) max: usize,
-    /// Connections that may be held at once.
-    pub(super) exclusive: usize,
-    /// Statements on one shared connection.
-    pub(super) depth: usize,
-    /// A connection that has not moved for this long gets no more statements.
-    pub(super) slow_after: Duration,
-}
-
-/// A place on a connection.
-#[derive(Debug)]
-pub(super) struct Grant<C> {
-    pub(super) slot: SlotId,
-    pub(super) connection: C,
-}
-
-/// What a connection is like after a place on it was given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Released {
-    /// Since when it had not moved: the statement cannot have begun to run
-    /// before that.
-    pub(super) moved: Instant,
-    /// Nothing runs on it.
-    pub(super) idle: bool,
-    /// What runs on it has no caller any more.
-    pub(super) deserted: bool,
-}
-
-#[derive(Debug)]
-enum State<C> {
-    Opening,
-    Open(C),
-    Closing,
-}
-
-#[derive(Debug)]
-struct Slot<C> {
-    id: SlotId,
-    core: usize,
-    state: State<C>,
-    /// Places given, that of an exclusive holder included.
-    in_flight: usize,
-    /// Of these, statements whose caller has gone.
-    abandoned: usize,
-    /// One caller's alone.
-    held: bool,
-    /// Takes no new statements until it is settled.
-    suspect: bool,
-    /// Takes none ever again.
-    condemned: bool,
-    /// Kept free for the callers that wait for a whole connection.
-    reserved: bool,
-    /// When a statement last ended here, or the first of a batch began.
-    moved: Instant,
-}
-
-impl<C> Slot<C> {
-    fn is_usable(&self) -> bool {
-        matches!(self.state, State::Open(_)) && !self.held && !self.suspect && !self.condemned
-    }
-
-    fn is_idle(&self) -> bool {
-        self.is_usable() && self.in_flight == 0
-    }
-}
 
 #[derive(Debug)]
 struct Waiting<W> {
@@ -112,17 +33,6 @@ pub(super) struct Lanes<C, W> {
     /// would do good.
     crowded: bool,
     closed: bool,
-}
-
-/// How many of what there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) size: usize,
-    pub(super) opening: usize,
-    pub(super) open: usize,
-    pub(super) idle: usize,
-    pub(super) held: usize,
-    pub(super) waiting: usize,
 }
 
 impl<C: Clone, W> Lanes<C, W> {
@@ -298,18 +208,7 @@ impl<C: Clone, W> Lanes<C, W> {
     pub(super) fn begin_opening(&mut self, core: usize, now: Instant) -> SlotId {
         let id = self.next_slot;
         self.next_slot += 1;
-        self.slots.push(Slot {
-            id,
-            core,
-            state: State::Opening,
-            in_flight: 0,
-            abandoned: 0,
-            held: false,
-            suspect: false,
-            condemned: false,
-            reserved: false,
-            moved: now,
-        });
+        self.slots.push(Slot::opening(id, core, now));
         id
     }
 
@@ -393,6 +292,15 @@ impl<C: Clone, W> Lanes<C, W> {
             .filter_map(|slot| self.retire(slot))
             .collect();
         (waiting, idle)
+    }
+
+    /// Those that are open.
+    pub(super) fn connections(&self) -> Vec<C> {
+        let open = |slot: &Slot<C>| match &slot.state {
+            State::Open(connection) => Some(connection.clone()),
+            State::Opening | State::Closing => None,
+        };
+        self.slots.iter().filter_map(open).collect()
     }
 
     /// Whether the connection has nothing to do and the pool is closed.

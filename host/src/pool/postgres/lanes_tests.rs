@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 type Pool = Lanes<&'static str, u32>;

@@ -196,7 +196,7 @@ const GAUGES: [(&str, &str, Read); 5] = [
         "Connections, those being opened and closed included",
         |status| status.size,
     ),
-    ("idle", "Open connections with nothing to do", |status| {
+    ("idle", "Open connections with nothing to do.", |status| {
         status.idle
     }),
     ("in_use", "Open connections that are not idle", |status| {

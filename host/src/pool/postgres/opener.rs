@@ -10,7 +10,7 @@ use super::backoff;
 use super::connect::Opened;
 use super::connection::Connection;
 use super::inner::Inner;
-use super::lanes::SlotId;
+use super::slot::SlotId;
 
 /// A lost connection is replaced after half to all of this: the server's old
 /// process has then gone, and not all nodes come at once.

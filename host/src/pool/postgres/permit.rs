@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::inner::Inner;
 use super::known::Text;
-use super::lanes::{Lane, SlotId};
 use super::recover;
+use super::slot::{Lane, SlotId};
 
 /// The right to use a connection: a place in its pipeline, or all of it.
 ///

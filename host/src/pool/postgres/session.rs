@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::RwLock;
 use tokio::time::{Instant, timeout_at};
@@ -12,9 +13,10 @@ use super::dispatch::{self, Params, Reply, Want};
 use super::error::Error;
 use super::inner::Inner;
 use super::known::Text;
-use super::lanes::Lane;
+use super::permit::Permit;
 use super::pin::Pin;
 use super::rows::Rows;
+use super::slot::Lane;
 
 /// What a caller has instead of a connection. Made without I/O; dropping it
 /// rolls back what it left open.
@@ -84,7 +86,7 @@ impl Session {
     ) -> Result<Reply, Error> {
         if Instant::now() >= deadline {
             return Err(Error::PoolTimeout {
-                waited: std::time::Duration::ZERO,
+                waited: Duration::ZERO,
             });
         }
         let text = self.pool.known.get(sql);
@@ -128,6 +130,9 @@ impl Session {
             loop {
                 let permit = self.pool.checkout(Lane::Exclusive, deadline).await?;
                 if !permit.connection().is_closed() {
+                    if text.reads_sequence {
+                        forget_sequences(&permit, deadline).await?;
+                    }
                     *pin = Some(Pin::new(permit));
                     break;
                 }
@@ -142,6 +147,24 @@ impl Session {
         let mut pin = self.pin.write().await;
         if pin.as_ref().is_some_and(|pin| Arc::ptr_eq(pin, ended)) {
             *pin = None;
+        }
+    }
+}
+
+/// Other callers have used sequences on the connection; their values are none of
+/// this session's business. The server then says that there is none yet.
+async fn forget_sequences(permit: &Permit, deadline: Instant) -> Result<(), Error> {
+    let forget = permit
+        .connection()
+        .client
+        .batch_execute("DISCARD SEQUENCES");
+    match timeout_at(deadline, forget).await {
+        Ok(done) => done.map_err(Error::from_driver),
+        Err(_) => {
+            permit.connection().kill();
+            Err(Error::Deadline {
+                ran: Duration::ZERO,
+            })
         }
     }
 }

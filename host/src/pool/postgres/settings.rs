@@ -47,7 +47,8 @@ pub struct Settings {
     /// The first `min` connections are opened at a random moment within this
     /// time, so that a fleet's restart is no stampede. 50 ms.
     pub connect_jitter: Duration,
-    /// The longest pause between attempts to connect. 5 s.
+    /// The longest pause between attempts to connect; below `unavailable_after`,
+    /// so that every caller that waits sees an attempt. 1 s.
     pub backoff_limit: Duration,
     /// How long a connection beyond `min` may sit idle. 60 s.
     pub idle_timeout: Duration,
@@ -75,7 +76,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             connect_parallelism: const { NonZeroUsize::new(4).expect("4 > 0") },
             connect_jitter: Duration::from_millis(50),
-            backoff_limit: Duration::from_secs(5),
+            backoff_limit: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(60),
             unavailable_after: Duration::from_secs(2),
         }

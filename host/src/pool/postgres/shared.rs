@@ -9,11 +9,12 @@ use super::address::{AddressError, Target};
 use super::connect::Dialer;
 use super::error::Error;
 use super::inner::Inner;
-use super::lanes::{Lanes, Limits};
+use super::lanes::Lanes;
 use super::metrics::Metrics;
 use super::opener;
 use super::session::Session;
 use super::settings::Settings;
+use super::slot::Limits;
 use crate::pool::placement::Placement;
 
 /// A pool of connections to one [`Target`]. Cloning shares it; when the last
@@ -92,14 +93,23 @@ impl PostgresPool {
     /// [`Error::Closed`].
     pub async fn warm(&self) -> Result<(), Error> {
         let wanted = self.inner.settings.min.min(self.inner.settings.max.get());
-        self.until(|pool| {
-            let lanes = pool.lanes.lock();
-            if lanes.is_closed() {
-                return Some(Err(Error::Closed));
-            }
-            (lanes.counts().open >= wanted).then_some(Ok(()))
-        })
-        .await
+        let open = self
+            .until(|pool| {
+                let lanes = pool.lanes.lock();
+                if lanes.is_closed() {
+                    return Some(Err(Error::Closed));
+                }
+                (lanes.counts().open >= wanted).then(|| Ok(lanes.connections()))
+            })
+            .await?;
+        // What became known after a connection was opened is still missing there.
+        let known = self
+            .inner
+            .known
+            .recurring(self.inner.settings.statement_cache.get() / 2);
+        let prepare = open.iter().map(|connection| connection.prepare_all(&known));
+        futures::future::join_all(prepare).await;
+        Ok(())
     }
 
     /// A session. No I/O.
