@@ -11,6 +11,8 @@ use super::permit::{Permit, Place};
 const GRACE: Duration = Duration::from_millis(25);
 /// How long the server gets to act on a cancellation, a rollback or a reset.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// When to cancel again. A cancellation ends one statement only.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The connection can no longer be trusted; it is being closed.
 #[derive(Debug)]
@@ -123,19 +125,31 @@ impl Drop for Abandoned<'_> {
 async fn quiet(place: &Place) -> Result<(), Unsettled> {
     let mut barrier = std::pin::pin!(place.connection.barrier());
     if let Ok(ended) = timeout(GRACE, &mut barrier).await {
-        return ended.map_err(|_| Unsettled);
+        return passed(place, ended);
     }
     place.pool.lanes.lock().suspect(place.slot);
     tokio::select! {
-        ended = &mut barrier => return ended.map_err(|_| Unsettled),
+        ended = &mut barrier => return passed(place, ended),
         () = deserted(place) => {}
     }
-    cancel(place).await?;
-    match timeout(PATIENCE, barrier).await {
-        Ok(Ok(())) => Ok(()),
-        // The cancellation may hit the barrier itself; then all before it ended.
-        Ok(Err(error)) if error.as_db_error().is_some() && !place.connection.is_closed() => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Unsettled),
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        cancel(place).await?;
+        if let Ok(ended) = timeout(AGAIN, &mut barrier).await {
+            return passed(place, ended);
+        }
+        // It hit another abandoned statement, one that stood before this.
+    }
+    Err(Unsettled)
+}
+
+/// Whether the server has come to the barrier. A cancellation may hit the
+/// barrier instead of a statement; then all before it has ended as well.
+fn passed(place: &Place, ended: Result<(), tokio_postgres::Error>) -> Result<(), Unsettled> {
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error) if error.as_db_error().is_some() && !place.connection.is_closed() => Ok(()),
+        Err(_) => Err(Unsettled),
     }
 }
 
