@@ -135,6 +135,15 @@ impl Target {
         self
     }
 
+    /// Reads the root certificates that the server's is checked against, if it
+    /// is: what is wrong with them shows before the first connection.
+    ///
+    /// # Errors
+    /// [`AddressError::RootCertificates`].
+    pub fn check(&self) -> Result<(), AddressError> {
+        super::tls::connector(self).map(drop)
+    }
+
     /// Scheme, host and port, for the allow-list.
     #[must_use]
     pub fn origin(&self) -> Origin {

@@ -30,7 +30,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Dialer {
     config: Config,
-    tls: Option<MakeRustlsConnect>,
+    tls: Result<Option<MakeRustlsConnect>, AddressError>,
     timeout: Duration,
 }
 
@@ -50,6 +50,7 @@ pub(super) enum DialError {
     Socket(io::Error),
     Protocol(tokio_postgres::Error),
     Timeout(Duration),
+    Certificates(AddressError),
 }
 
 impl fmt::Display for DialError {
@@ -63,39 +64,50 @@ impl fmt::Display for DialError {
                     (None, None) => write!(f, "{error}"),
                 }
             }
+            Self::Certificates(error) => write!(f, "{error}"),
             Self::Timeout(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
         }
     }
 }
 
 impl Dialer {
-    pub(super) fn new(target: &Target, settings: &Settings) -> Result<Self, AddressError> {
-        let mut config = target.config.clone();
+    /// For connections of a pool. Reads the root certificates, if any are asked
+    /// for; what is wrong with them is said by [`Self::open`].
+    pub(super) fn new(target: &Target, settings: &Settings) -> Self {
+        let mut dialer = Self::plain(target, &settings.application_name, settings.connect_timeout);
         // First, so that an option of the address is the one that counts.
-        let timeout = format!(
+        let options = format!(
             "-c statement_timeout={} {}",
             settings.statement_timeout.as_millis(),
-            config.get_options().unwrap_or_default(),
+            target.config.get_options().unwrap_or_default(),
         );
-        config.options(timeout.trim_end());
+        dialer.config.options(options.trim_end());
+        dialer
+    }
+
+    /// For connections that set no limit to their statements.
+    pub(super) fn plain(target: &Target, application_name: &str, timeout: Duration) -> Self {
+        let mut config = target.config.clone();
         if config.get_application_name().is_none() {
-            config.application_name(&settings.application_name);
+            config.application_name(application_name);
         }
         let local = matches!(target.host(), Host::Unix(_));
-        let tls = if local { None } else { tls::connector(target)? };
-        if tls.is_none() {
+        let tls = if local {
+            Ok(None)
+        } else {
+            tls::connector(target)
+        };
+        if matches!(tls, Ok(None)) {
             config.ssl_mode(SslMode::Disable);
         }
         let timeout = config
             .get_connect_timeout()
-            .map_or(settings.connect_timeout, |own| {
-                settings.connect_timeout.min(*own)
-            });
-        Ok(Self {
+            .map_or(timeout, |own| timeout.min(*own));
+        Self {
             config,
             tls,
             timeout,
-        })
+        }
     }
 
     /// Connects and signs on.
@@ -174,7 +186,8 @@ impl Dialer {
     }
 
     fn asks_for_tls(&self) -> bool {
-        self.tls.is_some() && self.config.get_ssl_negotiation() == SslNegotiation::Postgres
+        matches!(self.tls, Ok(Some(_)))
+            && self.config.get_ssl_negotiation() == SslNegotiation::Postgres
     }
 
     fn tls_to_host<S>(
@@ -184,10 +197,8 @@ impl Dialer {
         MakeRustlsConnect: MakeTlsConnect<S>,
         <MakeRustlsConnect as MakeTlsConnect<S>>::Error: std::error::Error + Send + Sync + 'static,
     {
-        let Host::Tcp(name) = &self.config.get_hosts()[0] else {
-            return Ok(None);
-        };
-        let Some(mut tls) = self.tls.clone() else {
+        let tls = self.tls.clone().map_err(DialError::Certificates)?;
+        let (Some(mut tls), Host::Tcp(name)) = (tls, &self.config.get_hosts()[0]) else {
             return Ok(None);
         };
         tls.make_tls_connect(name)

@@ -26,6 +26,7 @@ mod classify;
 mod connect;
 mod connection;
 mod conninfo;
+mod dedicated;
 mod dispatch;
 mod encoded;
 mod error;
@@ -48,6 +49,7 @@ mod tls;
 mod wire;
 
 pub use address::{AddressError, Origin, Target};
+pub use dedicated::{Dedicated, connect};
 pub use error::Error;
 pub use metrics::Metrics;
 pub use rows::Rows;

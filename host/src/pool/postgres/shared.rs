@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::address::{AddressError, Target};
+use super::address::Target;
 use super::connect::Dialer;
 use super::error::Error;
 use super::inner::Inner;
@@ -55,17 +55,16 @@ const SERVER_LIMITS: &str = "SELECT current_setting('max_connections')::int4, \
 
 impl PostgresPool {
     /// Makes a pool. It opens `min` connections in the background, the others
-    /// as they are needed.
-    ///
-    /// # Errors
-    /// If the root certificates that the address asks for cannot be used.
+    /// as they are needed. No I/O by the caller, but for a file of root
+    /// certificates; [`Target::check`] says beforehand whether it can be used.
+    #[must_use]
     pub fn new(
         target: Target,
         settings: Settings,
         placement: Placement,
         metrics: &Metrics,
-    ) -> Result<Self, AddressError> {
-        let dialer = Dialer::new(&target, &settings)?;
+    ) -> Self {
+        let dialer = Dialer::new(&target, &settings);
         let origin = target.origin();
         let (user, database) = (target.user(), target.database());
         let name = format!("{user}@{}:{}/{database}", origin.host, origin.port);
@@ -83,7 +82,7 @@ impl PostgresPool {
         ));
         metrics.watch(&inner);
         opener::start(&inner);
-        Ok(Self { inner })
+        Self { inner }
     }
 
     /// Returns when `min` connections are open and the statements known so far
