@@ -163,16 +163,18 @@ impl Inner {
         })
     }
 
-    /// Gives a place back and what became free to those who wait.
+    /// Gives a place back and what became free to those who wait. `begun` is when
+    /// a statement that ended well was sent; how long it ran is returned.
     pub(super) fn release(
         self: &Arc<Self>,
         slot: SlotId,
         lane: Lane,
         connection: &Connection,
-        now: Instant,
-    ) -> Option<Instant> {
+        begun: Option<Instant>,
+    ) -> Option<Duration> {
+        let now = Instant::now();
         let mut lanes = self.lanes.lock();
-        let released = lanes.release(slot, lane, now);
+        let released = lanes.release(slot, lane, begun, now);
         let mut retired = None;
         if let Some(released) = released {
             if released.deserted {
@@ -195,7 +197,7 @@ impl Inner {
         drop(lanes);
         drop(retired);
         self.deliver(granted);
-        released.map(|released| released.moved)
+        released.and_then(|released| released.run)
     }
 
     /// Looks for callers that can be served now.

@@ -4,13 +4,15 @@
 //! so its rules can be tested by themselves.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::slot::{Counts, Grant, Lane, Limits, Released, Slot, SlotId, State};
 
-/// Crossing to another core costs as much as this many statements ahead.
-const REMOTE_COST: usize = 2;
+/// What it costs to hand a statement to another core and the answer back: two
+/// wake-ups of a sleeping thread. Found by measurement, as [`super::slot`]'s.
+const CROSSING: Duration = Duration::from_micros(300);
 
 pub(super) type Ticket = u64;
 
@@ -112,15 +114,27 @@ impl<C: Clone, W> Lanes<C, W> {
         })
     }
 
-    /// Gives a place back; `None` if the connection is gone.
-    pub(super) fn release(&mut self, slot: SlotId, lane: Lane, now: Instant) -> Option<Released> {
+    /// Gives a place back; `None` if the connection is gone. `begun` is when the
+    /// statement was sent, if it ended well.
+    pub(super) fn release(
+        &mut self,
+        slot: SlotId,
+        lane: Lane,
+        begun: Option<Instant>,
+        now: Instant,
+    ) -> Option<Released> {
         let slot = self.slot(slot)?;
         slot.in_flight -= 1;
         if lane == Lane::Exclusive {
             slot.held = false;
         }
+        let moved = std::mem::replace(&mut slot.moved, now);
+        let run = begun.map(|begun| now.duration_since(begun.max(moved)));
+        if let (Some(run), Lane::Shared) = (run, lane) {
+            slot.keep_pace(run);
+        }
         Some(Released {
-            moved: std::mem::replace(&mut slot.moved, now),
+            run,
             idle: slot.in_flight == 0,
             deserted: slot.abandoned > 0 && slot.in_flight == slot.abandoned,
         })
@@ -333,9 +347,10 @@ impl<C: Clone, W> Lanes<C, W> {
         }
     }
 
-    /// The connection with the least ahead of the statement. One whose head has
-    /// been running for long is none: in the pool's queue the caller gets the
-    /// first place that comes free anywhere.
+    /// The connection on which the statement will run the soonest. Quick ones
+    /// so gather on few connections, and others spread. One whose head has been
+    /// running for long is none: in the pool's queue the caller gets the first
+    /// place that comes free anywhere.
     fn pick_shared(&self, core: usize, ticket: Ticket, now: Instant) -> Option<usize> {
         let first_exclusive = self.exclusive.keys().next().copied();
         let open = |slot: &Slot<C>| {
@@ -344,13 +359,19 @@ impl<C: Clone, W> Lanes<C, W> {
                 && (!slot.reserved || first_exclusive.is_none_or(|other| ticket < other))
                 && (slot.in_flight == 0 || now.duration_since(slot.moved) <= self.limits.slow_after)
         };
+        let cost = |slot: &Slot<C>| {
+            let crossing = if slot.core == core {
+                Duration::ZERO
+            } else {
+                CROSSING
+            };
+            (slot.expected_wait() + crossing, slot.in_flight)
+        };
         self.slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| open(slot))
-            .min_by_key(|(_, slot)| {
-                slot.in_flight + if slot.core == core { 0 } else { REMOTE_COST }
-            })
+            .min_by_key(|(_, slot)| cost(slot))
             .map(|(at, _)| at)
     }
 
@@ -379,13 +400,15 @@ impl<C: Clone, W> Lanes<C, W> {
         if lane == Lane::Exclusive {
             slot.held = true;
             slot.reserved = false;
-        } else if slot.in_flight > self.limits.depth / 2 {
-            self.crowded = true;
         }
-        Grant {
+        let grant = Grant {
             slot: slot.id,
             connection,
+        };
+        if slot.in_flight > self.limits.depth / 2 && !self.slots.iter().any(Slot::is_idle) {
+            self.crowded = true;
         }
+        grant
     }
 
     /// Keeps as many connections from filling up again as there are callers

@@ -67,6 +67,44 @@ fn what_is_local_is_preferred_but_not_at_any_price() {
 }
 
 #[test]
+fn quick_statements_gather_and_slow_ones_spread() {
+    let (mut lanes, now) = pool(2, 2);
+    let run_on_both = |lanes: &mut Pool, run: Duration| {
+        for _ in 0..40 {
+            let slots = [(); 2].map(|()| take(lanes, Lane::Shared, now).unwrap().0);
+            for slot in slots {
+                lanes.release(slot, Lane::Shared, Some(now), now + run);
+            }
+        }
+    };
+    run_on_both(&mut lanes, Duration::from_micros(10));
+    let order = [(); 4].map(|()| take(&mut lanes, Lane::Shared, now).unwrap().0);
+    assert!(order.iter().all(|slot| *slot == order[0]), "{order:?}");
+    for slot in order {
+        lanes.release(slot, Lane::Shared, None, now);
+    }
+    run_on_both(&mut lanes, Duration::from_millis(1));
+    let order = [(); 2].map(|()| take(&mut lanes, Lane::Shared, now).unwrap().0);
+    assert_ne!(order[0], order[1]);
+}
+
+#[test]
+fn a_statement_ran_from_when_the_one_before_it_ended() {
+    let (mut lanes, now) = pool(1, 1);
+    let ms = Duration::from_millis;
+    let (slot, _) = take(&mut lanes, Lane::Shared, now).unwrap();
+    take(&mut lanes, Lane::Shared, now).unwrap();
+    let mut run = |at| {
+        lanes
+            .release(slot, Lane::Shared, Some(now), now + ms(at))
+            .unwrap()
+            .run
+    };
+    assert_eq!(run(3), Some(ms(3)));
+    assert_eq!(run(5), Some(ms(2)));
+}
+
+#[test]
 fn nothing_queues_behind_a_slow_statement() {
     let (mut lanes, now) = pool(2, 2);
     let (slow, name) = take(&mut lanes, Lane::Shared, now).unwrap();
@@ -77,7 +115,7 @@ fn nothing_queues_behind_a_slow_statement() {
     assert!(take(&mut lanes, Lane::Shared, later).is_none());
     lanes.enqueue(Lane::Shared, 0, 7);
     assert!(lanes.pump(later).is_empty());
-    lanes.release(slow, Lane::Shared, later);
+    lanes.release(slow, Lane::Shared, None, later);
     assert_eq!(waiters(lanes.pump(later)), [7]);
 }
 
@@ -87,7 +125,7 @@ fn a_connection_that_moves_is_not_slow() {
     let (slot, _) = take(&mut lanes, Lane::Shared, now).unwrap();
     take(&mut lanes, Lane::Shared, now).unwrap();
     let later = now + Duration::from_millis(9);
-    assert_eq!(lanes.release(slot, Lane::Shared, later).unwrap().moved, now);
+    lanes.release(slot, Lane::Shared, None, later);
     let later = later + Duration::from_millis(9);
     assert!(take(&mut lanes, Lane::Shared, later).is_some());
 }
@@ -123,7 +161,7 @@ fn shared_traffic_does_not_starve_a_transaction() {
     let kept = *busy.iter().find(|slot| **slot != others[0]).unwrap();
     for slot in busy.iter().filter(|slot| **slot == kept) {
         assert!(lanes.pump(now).is_empty());
-        lanes.release(*slot, Lane::Shared, now);
+        lanes.release(*slot, Lane::Shared, None, now);
     }
     assert_eq!(waiters(lanes.pump(now)), [1]);
     assert_eq!(lanes.counts().held, 1);
@@ -137,11 +175,11 @@ fn one_connection_is_lent_in_the_order_of_asking() {
     lanes.enqueue(Lane::Exclusive, 0, 2);
     lanes.enqueue(Lane::Shared, 0, 3);
     assert!(lanes.pump(now).is_empty());
-    lanes.release(slot, Lane::Exclusive, now);
+    lanes.release(slot, Lane::Exclusive, None, now);
     assert_eq!(waiters(lanes.pump(now)), [1], "3 came after 2");
-    lanes.release(slot, Lane::Shared, now);
+    lanes.release(slot, Lane::Shared, None, now);
     assert_eq!(waiters(lanes.pump(now)), [2]);
-    lanes.release(slot, Lane::Exclusive, now);
+    lanes.release(slot, Lane::Exclusive, None, now);
     assert_eq!(waiters(lanes.pump(now)), [3]);
 }
 
@@ -160,8 +198,8 @@ fn waiting_is_first_come_first_served() {
     );
     assert_eq!(lanes.leave(Lane::Shared, tickets[1]), Some(1));
     assert_eq!(lanes.leave(Lane::Shared, tickets[1]), None);
-    lanes.release(slots[0], Lane::Shared, now);
-    lanes.release(slots[1], Lane::Shared, now);
+    lanes.release(slots[0], Lane::Shared, None, now);
+    lanes.release(slots[1], Lane::Shared, None, now);
     assert_eq!(waiters(lanes.pump(now)), [0, 2]);
     assert_eq!(lanes.counts().waiting, 0);
 }
@@ -222,7 +260,7 @@ fn a_crowded_pool_grows_and_shrinks_again() {
     assert_eq!(lanes.wanted(), 0);
     lanes.opened(slot, "extra", now);
     for slot in slots {
-        lanes.release(slot, Lane::Shared, now);
+        lanes.release(slot, Lane::Shared, None, now);
     }
     assert!(
         lanes.retire_idle(now).is_empty(),
@@ -245,11 +283,11 @@ fn a_suspect_is_left_alone_until_it_is_settled() {
     );
     lanes.suspect(slot);
     assert!(take(&mut lanes, Lane::Shared, now).is_none());
-    lanes.release(slot, Lane::Shared, now);
-    lanes.release(slot, Lane::Shared, now);
+    lanes.release(slot, Lane::Shared, None, now);
+    lanes.release(slot, Lane::Shared, None, now);
     assert!(lanes.only_abandoned(slot));
     lanes.settle(slot);
-    lanes.release(slot, Lane::Shared, now);
+    lanes.release(slot, Lane::Shared, None, now);
     assert!(take(&mut lanes, Lane::Exclusive, now).is_some());
 }
 
@@ -259,11 +297,11 @@ fn a_condemned_connection_is_not_pardoned() {
     let (slot, _) = take(&mut lanes, Lane::Shared, now).unwrap();
     take(&mut lanes, Lane::Shared, now).unwrap();
     lanes.abandon(slot);
-    let released = lanes.release(slot, Lane::Shared, now).unwrap();
+    let released = lanes.release(slot, Lane::Shared, None, now).unwrap();
     assert!(released.deserted && !released.idle);
     lanes.condemn(slot);
     lanes.settle(slot);
-    assert!(lanes.release(slot, Lane::Shared, now).unwrap().idle);
+    assert!(lanes.release(slot, Lane::Shared, None, now).unwrap().idle);
     assert!(take(&mut lanes, Lane::Shared, now).is_none());
     assert!(take(&mut lanes, Lane::Exclusive, now).is_none());
 }
@@ -277,9 +315,9 @@ fn a_promoted_statement_takes_the_connection_out_of_the_shared_lane() {
     assert!(lanes.has_company(slot));
     lanes.promote(slot);
     assert!(take(&mut lanes, Lane::Shared, now).is_none());
-    lanes.release(slot, Lane::Shared, now);
+    lanes.release(slot, Lane::Shared, None, now);
     assert!(take(&mut lanes, Lane::Shared, now).is_none());
-    lanes.release(slot, Lane::Exclusive, now);
+    lanes.release(slot, Lane::Exclusive, None, now);
     assert_eq!(lanes.counts().held, 0);
     assert!(take(&mut lanes, Lane::Shared, now).is_some());
 }
@@ -296,7 +334,7 @@ fn a_closed_pool_gives_nothing_and_lets_its_waiters_go() {
     assert!(!lanes.opened(opening, "late", now));
     assert_eq!(lanes.wanted(), 0);
     assert!(!lanes.is_over(busy));
-    lanes.release(busy, Lane::Exclusive, now);
+    lanes.release(busy, Lane::Exclusive, None, now);
     assert!(lanes.is_over(busy));
 }
 
@@ -305,7 +343,7 @@ fn a_connection_that_is_gone_takes_its_places_with_it() {
     let (mut lanes, now) = pool(2, 2);
     let (slot, name) = take(&mut lanes, Lane::Exclusive, now).unwrap();
     assert_eq!(lanes.remove(slot), Some(name));
-    assert!(lanes.release(slot, Lane::Exclusive, now).is_none());
+    assert!(lanes.release(slot, Lane::Exclusive, None, now).is_none());
     lanes.abandon(slot);
     lanes.settle(slot);
     assert!(lanes.only_abandoned(slot));

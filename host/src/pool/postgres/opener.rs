@@ -15,8 +15,13 @@ use super::slot::SlotId;
 /// A lost connection is replaced after half to all of this: the server's old
 /// process has then gone, and not all nodes come at once.
 const REPLACE_AFTER: Duration = Duration::from_millis(30);
-/// How long preparing the known statements may hold a new connection back.
-const PREPARE_LIMIT: Duration = Duration::from_secs(5);
+/// Known statements are prepared on a new connection this many at a time, and
+/// each lot may take this long. A table that somebody has locked holds up the
+/// statements that name it; they are then cancelled, one by one, and prepared
+/// when they are used.
+const PREPARE_LOT: usize = 16;
+const PREPARE_LIMIT: Duration = Duration::from_secs(1);
+const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How well connecting goes.
 #[derive(Debug, Default)]
@@ -164,11 +169,8 @@ async fn introduce(pool: &Arc<Inner>, mut slot: SlotGuard, core: usize, opened: 
         socket: opened.socket,
     };
     pool.placement.spawn(core, driver.run());
-    let known = pool
-        .known
-        .recurring(pool.settings.statement_cache.get() / 2);
-    let prepared = timeout(PREPARE_LIMIT, connection.prepare_all(&known)).await;
-    if prepared.is_err() || connection.is_closed() {
+    let ready = prepare(pool, &connection).await;
+    if !ready || connection.is_closed() {
         connection.kill();
         return note_failure(pool, "the new connection does not answer");
     }
@@ -177,6 +179,30 @@ async fn introduce(pool: &Arc<Inner>, mut slot: SlotGuard, core: usize, opened: 
     pool.changed.notify_waiters();
     pool.wake.notify_one();
     pool.pump();
+}
+
+/// Prepares what is known on a new connection, as far as that goes.
+async fn prepare(pool: &Inner, connection: &Connection) -> bool {
+    let known = pool
+        .known
+        .recurring(pool.settings.statement_cache.get() / 2);
+    for lot in known.chunks(PREPARE_LOT) {
+        let mut all = std::pin::pin!(connection.prepare_all(lot));
+        if timeout(PREPARE_LIMIT, &mut all).await.is_ok() {
+            continue;
+        }
+        let token = connection.client.cancel_token();
+        for _ in lot {
+            if pool.dialer.cancel(&token).await.is_err() {
+                return false;
+            }
+            if timeout(CANCEL_AGAIN, &mut all).await.is_ok() {
+                return true;
+            }
+        }
+        return false;
+    }
+    true
 }
 
 fn note_success(pool: &Inner) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -79,18 +80,15 @@ impl Permit {
     }
 
     /// Gives the place back after a statement that went well, and notes how
-    /// long it took: not the time that it stood behind others.
+    /// long it took.
     pub(super) fn complete(mut self, text: &Text) {
-        let Some(begun) = self.running.take() else {
-            return;
-        };
+        let begun = self.running.take();
         let Some(place) = self.place.take() else {
             return;
         };
-        let now = Instant::now();
         let slow = place.pool.settings.slow_statement;
-        if let Some(moved) = place.give_back(now) {
-            text.note_run(now.duration_since(begun.max(moved)), slow);
+        if let Some(run) = place.give_back(begun) {
+            text.note_run(run, slow);
         }
     }
 }
@@ -103,16 +101,16 @@ impl Drop for Permit {
         if self.running.is_some() {
             recover::settle_later(place);
         } else {
-            place.give_back(Instant::now());
+            place.give_back(None);
         }
     }
 }
 
 impl Place {
-    /// Frees the place for whoever waits. Returns since when the connection
-    /// had not moved.
-    pub(super) fn give_back(self, now: Instant) -> Option<Instant> {
+    /// Frees the place for whoever waits. Returns how long the statement ran
+    /// that was sent at `begun`.
+    pub(super) fn give_back(self, begun: Option<Instant>) -> Option<Duration> {
         self.pool
-            .release(self.slot, self.lane, &self.connection, now)
+            .release(self.slot, self.lane, &self.connection, begun)
     }
 }

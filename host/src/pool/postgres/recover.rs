@@ -37,7 +37,7 @@ struct Leaving(Option<Place>);
 impl Drop for Leaving {
     fn drop(&mut self) {
         if let Some(place) = self.0.take() {
-            place.give_back(Instant::now());
+            place.give_back(None);
         }
     }
 }
