@@ -78,6 +78,14 @@ impl Refusal {
     }
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         #[derive(Serialize)]
