@@ -61,7 +61,7 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_url_id_id ON events (url_id, id);
-CREATE INDEX events_user_id_id ON events (user_id, id) WHERE user_id IS NOT NULL;
+CREATE INDEX events_user_id_id ON events (user_id, id);
 CREATE INDEX events_event_type_id ON events (event_type, id);
 CREATE UNIQUE INDEX events_click_id ON events (click_id) WHERE click_id IS NOT NULL;
 

@@ -31,7 +31,10 @@ async fn handle(request: Incoming) -> Answer {
             let new = logic::new_event(&Fields::parse(content_type.as_deref(), &body)?)?;
             let database = Database::open(config().await?).await?;
             let made: Option<Made> = database.row(sql::RECORD_EVENT, new.parameters()).await?;
-            Ok(Reply::json(201, &new.into_event(made.ok_or_else(Refusal::fault)?)?))
+            Ok(Reply::json(
+                201,
+                &new.into_event(made.ok_or_else(Refusal::fault)?)?,
+            ))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the events' requests mean.
 
+use serde_json::value::RawValue;
 use shared::{
     Head, Method, Refusal, Reply,
     fields::Fields,
@@ -11,7 +12,6 @@ use shared::{
     sql::{self, EventFilter, List},
     time::Timestamp,
 };
-use serde_json::value::RawValue;
 use spin_sdk::pg::ParameterValue;
 
 /// A request understood.
@@ -32,7 +32,10 @@ pub(crate) struct Filter {
 impl Filter {
     fn parse(query: Query<'_>) -> Result<Self, Refusal> {
         let event_type = query.text("event_type")?;
-        if event_type.as_ref().is_some_and(|value| value.trim().is_empty()) {
+        if event_type
+            .as_ref()
+            .is_some_and(|value| value.trim().is_empty())
+        {
             return Err(Refusal::field("event_type", "must not be blank"));
         }
         Ok(Self {
@@ -51,14 +54,21 @@ impl Filter {
     }
 
     pub(crate) fn into_parameters(self) -> Vec<ParameterValue> {
-        let ids = [self.url_id, self.user_id].into_iter().flatten().map(ParameterValue::from);
-        ids.chain(self.event_type.map(ParameterValue::from)).collect()
+        let ids = [self.url_id, self.user_id]
+            .into_iter()
+            .flatten()
+            .map(ParameterValue::from);
+        ids.chain(self.event_type.map(ParameterValue::from))
+            .collect()
     }
 }
 
 /// Finds out what a request asks for.
 pub(crate) fn route(head: &Head) -> Result<Route, Refusal> {
-    match (head.segments().ok_or_else(|| head.no_route())?.as_slice(), &head.method) {
+    match (
+        head.segments().ok_or_else(|| head.no_route())?.as_slice(),
+        &head.method,
+    ) {
         ([_], Method::Get | Method::Head) => {
             let query = Query::new(head.query.as_deref());
             Ok(Route::List(Page::parse(query)?, Filter::parse(query)?))
@@ -87,7 +97,9 @@ pub(crate) fn new_event(fields: &Fields<'_>) -> Result<NewEvent, Refusal> {
         )?,
         url_id: fields.required_id("url_id")?,
         user_id: fields.nullable_id("user_id")?,
-        details: fields.nullable_object("details")?.unwrap_or_else(|| "{}".to_owned()),
+        details: fields
+            .nullable_object("details")?
+            .unwrap_or_else(|| "{}".to_owned()),
     })
 }
 
@@ -107,11 +119,16 @@ impl NewEvent {
         let (id, timestamp) = match made {
             Made::Event { id, timestamp } => (id, timestamp),
             Made::UnknownUrl => {
-                return Err(Refusal::missing(format!("url_id: no url has the id {}", self.url_id)));
+                return Err(Refusal::missing(format!(
+                    "url_id: no url has the id {}",
+                    self.url_id
+                )));
             }
             Made::UnknownUser => {
                 let id = self.user_id.unwrap_or_default();
-                return Err(Refusal::missing(format!("user_id: no user has the id {id}")));
+                return Err(Refusal::missing(format!(
+                    "user_id: no user has the id {id}"
+                )));
             }
         };
         Ok(Event {
@@ -139,7 +156,10 @@ impl FromRow for Made {
         match (url_known, user_known) {
             (false, _) => Ok(Self::UnknownUrl),
             (true, false) => Ok(Self::UnknownUser),
-            (true, true) => Ok(Self::Event { id: row.int()?, timestamp: row.time()? }),
+            (true, true) => Ok(Self::Event {
+                id: row.int()?,
+                timestamp: row.time()?,
+            }),
         }
     }
 }

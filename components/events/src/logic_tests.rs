@@ -23,7 +23,13 @@ fn filters_combine() {
         let Route::List(_, filter) = at(Method::Get, &format!("/events?{query}")).unwrap() else {
             panic!("{query} is a list");
         };
-        assert!(filter.list().after.contains(&format!("LIMIT ${}", parameters + 2)), "{query}");
+        assert!(
+            filter
+                .list()
+                .after
+                .contains(&format!("LIMIT ${}", parameters + 2)),
+            "{query}"
+        );
         assert_eq!(filter.into_parameters().len(), parameters, "{query}");
     }
 }
@@ -41,14 +47,21 @@ fn wrong_filters_are_named() {
     ] {
         let refusal = at(Method::Get, &format!("/events?{query}")).unwrap_err();
         assert_eq!(refusal.status, 400);
-        assert!(refusal.message.starts_with(named), "{query}: {}", refusal.message);
+        assert!(
+            refusal.message.starts_with(named),
+            "{query}: {}",
+            refusal.message
+        );
     }
 }
 
 #[test]
 fn events_are_not_changed() {
     for method in [Method::Put, Method::Delete, Method::Other("PATCH".into())] {
-        assert_eq!(at(method, "/events").unwrap_err().allow, Some("GET, HEAD, POST"));
+        assert_eq!(
+            at(method, "/events").unwrap_err().allow,
+            Some("GET, HEAD, POST")
+        );
     }
     assert_eq!(at(Method::Post, "/events"), Ok(Route::Record));
 }
@@ -56,11 +69,18 @@ fn events_are_not_changed() {
 #[test]
 fn details_are_an_object_or_nothing() {
     let with = |details: &str| {
-        new_event(&fields(&format!(r#"{{"event_type":"t","url_id":1,"details":{details}}}"#)))
+        new_event(&fields(&format!(
+            r#"{{"event_type":"t","url_id":1,"details":{details}}}"#
+        )))
     };
     assert_eq!(with("null").unwrap().details, "{}");
     assert_eq!(with(r#"{"a": 1.0}"#).unwrap().details, r#"{"a": 1.0}"#);
-    assert_eq!(new_event(&fields(r#"{"event_type":"t","url_id":1}"#)).unwrap().details, "{}");
+    assert_eq!(
+        new_event(&fields(r#"{"event_type":"t","url_id":1}"#))
+            .unwrap()
+            .details,
+        "{}"
+    );
     for wrong in [r#""{}""#, r#""{\"a\":1}""#, "[]", "1", "true", r#""x""#] {
         let refusal = with(wrong).unwrap_err();
         assert_eq!(refusal.status, 400);
@@ -81,7 +101,11 @@ fn type_and_url_are_required() {
     ] {
         let refusal = new_event(&fields(body)).unwrap_err();
         assert_eq!(refusal.status, 400);
-        assert!(refusal.message.starts_with(named), "{body}: {}", refusal.message);
+        assert!(
+            refusal.message.starts_with(named),
+            "{body}: {}",
+            refusal.message
+        );
     }
 }
 
@@ -89,7 +113,13 @@ fn type_and_url_are_required() {
 fn what_is_unknown_is_a_404() {
     let new = || new_event(&fields(r#"{"event_type":"t","url_id":4,"user_id":5}"#)).unwrap();
     let refusal = new().into_event(Made::UnknownUrl).unwrap_err();
-    assert_eq!((refusal.status, refusal.message.as_str()), (404, "url_id: no url has the id 4"));
+    assert_eq!(
+        (refusal.status, refusal.message.as_str()),
+        (404, "url_id: no url has the id 4")
+    );
     let refusal = new().into_event(Made::UnknownUser).unwrap_err();
-    assert_eq!((refusal.status, refusal.message.as_str()), (404, "user_id: no user has the id 5"));
+    assert_eq!(
+        (refusal.status, refusal.message.as_str()),
+        (404, "user_id: no user has the id 5")
+    );
 }

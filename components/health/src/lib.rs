@@ -8,7 +8,14 @@ use futures::{
     pin_mut,
 };
 use logic::{Cache, Database as State};
-use shared::{Answer, cache::Links, config::{Config, config}, db::Database, guest::Incoming, sql};
+use shared::{
+    Answer,
+    cache::Links,
+    config::{Config, config},
+    db::Database,
+    guest::Incoming,
+    sql,
+};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 
 /// How long a store may take to answer, in nanoseconds: 2 s, less than what
@@ -21,12 +28,24 @@ async fn handle(request: Incoming) -> Answer {
     logic::route(&request.head)?;
     let config = config().await?;
     let (database, cache) = future::join(in_time(database(config)), in_time(cache(config))).await;
-    logic::report(database.unwrap_or(State::Down), cache.unwrap_or(Cache::Down))
+    logic::report(
+        database.unwrap_or(State::Down),
+        cache.unwrap_or(Cache::Down),
+    )
 }
 
 async fn database(config: &Config) -> State {
-    let answer = async { Database::open(config).await?.execute(sql::PING, vec![]).await };
-    if answer.await.is_ok() { State::Up } else { State::Down }
+    let answer = async {
+        Database::open(config)
+            .await?
+            .execute(sql::PING, vec![])
+            .await
+    };
+    if answer.await.is_ok() {
+        State::Up
+    } else {
+        State::Down
+    }
 }
 
 async fn cache(config: &Config) -> Cache {

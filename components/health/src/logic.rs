@@ -45,7 +45,15 @@ pub(crate) fn report(database: Database, cache: Cache) -> Answer {
         Database::Up => (200, "ok", None),
         Database::Down => (503, "unavailable", Some("the database is unavailable")),
     };
-    let reply = Reply::json(code, &Report { status, error, database, cache });
+    let reply = Reply::json(
+        code,
+        &Report {
+            status,
+            error,
+            database,
+            cache,
+        },
+    );
     Ok(reply.with("cache-control", "no-store"))
 }
 
@@ -70,12 +78,20 @@ mod tests {
     fn the_database_is_named_when_down() {
         let (status, body) = body(Database::Down, Cache::Up);
         assert_eq!(status, 503);
-        assert!(body.contains(r#""error":"the database is unavailable""#), "{body}");
+        assert!(
+            body.contains(r#""error":"the database is unavailable""#),
+            "{body}"
+        );
     }
 
     #[test]
     fn health_is_only_read() {
         assert!(route(&Head::new(Method::Get, "/health")).is_ok());
-        assert_eq!(route(&Head::new(Method::Post, "/health")).unwrap_err().status, 405);
+        assert_eq!(
+            route(&Head::new(Method::Post, "/health"))
+                .unwrap_err()
+                .status,
+            405
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Reader {
         let mut taken = 0;
         if self.begins.is_none() {
             // Empty lines, and the rest of a line's end, belong to no record.
-            taken = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            taken = input
+                .iter()
+                .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+                .count();
             self.count_lines(&input[..taken]);
             if taken == input.len() && taken > 0 {
                 return Ok((taken, None));
@@ -89,14 +92,19 @@ impl Reader {
         let text = std::str::from_utf8(&self.text[..used])
             .map_err(|_| bad_row(line, "is not text in UTF-8"))?;
         let starts = std::iter::once(0).chain(self.ends[..fields].iter().copied());
-        let fields = starts.zip(&self.ends[..fields]).map(|(start, end)| text.get(start..*end));
+        let fields = starts
+            .zip(&self.ends[..fields])
+            .map(|(start, end)| text.get(start..*end));
         let fields: Option<Vec<_>> = fields.collect();
         let fields = fields.ok_or_else(|| bad_row(line, "is not text in UTF-8"))?;
         Ok((taken, Some(Record { line, fields })))
     }
 
     fn count_lines(&mut self, bytes: &[u8]) {
-        self.lines += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        self.lines += bytes
+            .iter()
+            .map(|byte| u64::from(*byte == b'\n'))
+            .sum::<u64>();
     }
 }
 
@@ -114,7 +122,11 @@ mod tests {
         let mut reader = Reader::new();
         let mut records = Vec::new();
         let mut take = |record: Record<'_>| {
-            let fields = record.fields.iter().map(|field| (*field).to_owned()).collect();
+            let fields = record
+                .fields
+                .iter()
+                .map(|field| (*field).to_owned())
+                .collect();
             records.push((record.line, fields));
         };
         for chunk in file.chunks(piece) {
@@ -132,7 +144,9 @@ mod tests {
     }
 
     fn rows(rows: &[(u64, &[&str])]) -> Vec<(u64, Vec<String>)> {
-        rows.iter().map(|(n, f)| (*n, f.iter().map(|f| (*f).to_owned()).collect())).collect()
+        rows.iter()
+            .map(|(n, f)| (*n, f.iter().map(|f| (*f).to_owned()).collect()))
+            .collect()
     }
 
     #[test]
@@ -160,10 +174,21 @@ mod tests {
     #[test]
     fn what_cannot_be_a_record_is_refused() {
         let endless = [b"a\n\"".to_vec(), vec![b'x'; MAX_RECORD + 1]].concat();
-        assert!(read(&endless, 4096).unwrap_err().message.starts_with("line 2: is too long"));
+        assert!(
+            read(&endless, 4096)
+                .unwrap_err()
+                .message
+                .starts_with("line 2: is too long")
+        );
         let wide = ",".repeat(MAX_FIELDS + 1);
-        assert_eq!(read(wide.as_bytes(), 7).unwrap_err().message, "line 1: has too many fields");
-        assert_eq!(read(b"a\n\xff\n", 9).unwrap_err().message, "line 2: is not text in UTF-8");
+        assert_eq!(
+            read(wide.as_bytes(), 7).unwrap_err().message,
+            "line 1: has too many fields"
+        );
+        assert_eq!(
+            read(b"a\n\xff\n", 9).unwrap_err().message,
+            "line 2: is not text in UTF-8"
+        );
         // Whole as a text, but not field by field.
         assert_eq!(read(b"\xc3,\xa9\n", 9).unwrap_err().status, 400);
     }

@@ -59,7 +59,14 @@ impl Kind {
                 "created_at",
                 "updated_at",
             ],
-            Self::Events => &["id", "url_id", "user_id", "event_type", "timestamp", "details"],
+            Self::Events => &[
+                "id",
+                "url_id",
+                "user_id",
+                "event_type",
+                "timestamp",
+                "details",
+            ],
         }
     }
 
@@ -111,7 +118,11 @@ fn nullable<'a>(
     cell: impl Fn(Field<'a>) -> Result<Cell, String>,
     null: Cell,
 ) -> Result<Cell, String> {
-    if field.1.is_empty() { Ok(null) } else { cell(field) }
+    if field.1.is_empty() {
+        Ok(null)
+    } else {
+        cell(field)
+    }
 }
 
 fn text((name, value): Field<'_>, rule: fn(&str) -> Checked) -> Result<Cell, String> {
@@ -121,7 +132,11 @@ fn text((name, value): Field<'_>, rule: fn(&str) -> Checked) -> Result<Cell, Str
 
 /// As for a new url, but for words that became reserved later than the file.
 fn short_code(value: &str) -> Checked {
-    if code::is_well_formed(value) { Ok(()) } else { rules::short_code(value) }
+    if code::is_well_formed(value) {
+        Ok(())
+    } else {
+        rules::short_code(value)
+    }
 }
 
 fn flag((name, value): Field<'_>) -> Result<Cell, String> {
@@ -158,7 +173,10 @@ mod tests {
         assert_eq!(of(Method::Post, "/users/bulk"), Ok(Kind::Users));
         assert_eq!(of(Method::Post, "/urls/bulk"), Ok(Kind::Urls));
         assert_eq!(of(Method::Post, "/events/bulk"), Ok(Kind::Events));
-        assert_eq!(of(Method::Get, "/users/bulk").unwrap_err().allow, Some("POST"));
+        assert_eq!(
+            of(Method::Get, "/users/bulk").unwrap_err().allow,
+            Some("POST")
+        );
         assert_eq!(of(Method::Post, "/clicks/bulk").unwrap_err().status, 404);
     }
 

@@ -39,7 +39,13 @@ async fn handle(request: Incoming) -> Answer {
         imported: u64,
     }
     let count = table.rows();
-    Ok(Reply::json(201, &Imported { count, imported: count }))
+    Ok(Reply::json(
+        201,
+        &Imported {
+            count,
+            imported: count,
+        },
+    ))
 }
 
 /// Reads the part `file` to its end, then the request to its own: what comes

@@ -20,7 +20,11 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn new(config: &'static Config, merge: Merge) -> Self {
-        Self { config, merge, database: None }
+        Self {
+            config,
+            merge,
+            database: None,
+        }
     }
 
     /// Stages rows.
@@ -37,13 +41,17 @@ impl Import {
                 database
             }
         };
-        database.execute(self.merge.add, batch.into_parameters()).await?;
+        database
+            .execute(self.merge.add, batch.into_parameters())
+            .await?;
         Ok(())
     }
 
     /// Merges what is staged. 400 or 409, by its line, for a row that cannot be.
     pub(crate) async fn finish(&mut self) -> Result<(), Refusal> {
-        let Some(database) = &self.database else { return Ok(()) };
+        let Some(database) = &self.database else {
+            return Ok(());
+        };
         database.execute(sql::ONE_IMPORT, vec![]).await?;
         // First without touching anything, and once more when nothing can change.
         self.check(database).await?;
@@ -56,7 +64,10 @@ impl Import {
             database.execute(statement, vec![]).await?;
         }
         for statement in self.merge.merge {
-            database.execute(statement, vec![]).await.map_err(meanwhile)?;
+            database
+                .execute(statement, vec![])
+                .await
+                .map_err(meanwhile)?;
         }
         self.check(database).await?;
         database.execute(sql::COMMIT, vec![]).await?;
@@ -90,7 +101,10 @@ struct Found {
 
 impl FromRow for Found {
     fn from_row(row: &mut Columns) -> Result<Self, Malformed> {
-        Ok(Self { line: row.int()?, value: row.text()? })
+        Ok(Self {
+            line: row.int()?,
+            value: row.text()?,
+        })
     }
 }
 
@@ -120,8 +134,14 @@ mod tests {
 
     #[test]
     fn a_conflict_names_the_line() {
-        let found = Found { line: 7, value: "abc123".into() };
-        assert_eq!(refuse(Conflict::Code, &found).message, "line 7: short_code abc123 is taken");
+        let found = Found {
+            line: 7,
+            value: "abc123".into(),
+        };
+        assert_eq!(
+            refuse(Conflict::Code, &found).message,
+            "line 7: short_code abc123 is taken"
+        );
         assert_eq!(refuse(Conflict::Id, &found).status, 409);
         assert_eq!(refuse(Conflict::Owner, &found).status, 400);
     }

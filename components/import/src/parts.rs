@@ -25,7 +25,10 @@ impl Parts {
             let chunk = body.chunk().await.transpose()?;
             Some((chunk.map(Bytes::from), body))
         });
-        Ok(Self { body: Multipart::new(OneByOne::new(chunks), boundary), file: None })
+        Ok(Self {
+            body: Multipart::new(OneByOne::new(chunks), boundary),
+            file: None,
+        })
     }
 
     /// Goes to the part `file`. 400 if there is none.
@@ -75,7 +78,10 @@ struct OneByOne<S> {
 
 impl<S: Stream> OneByOne<S> {
     fn new(inner: S) -> Self {
-        Self { inner: Box::pin(inner), pause: false }
+        Self {
+            inner: Box::pin(inner),
+            pause: false,
+        }
     }
 }
 
@@ -109,6 +115,9 @@ mod tests {
         assert_eq!(items.poll_next_unpin(&mut context), Poll::Ready(Some(2)));
         assert_eq!(items.poll_next_unpin(&mut context), Poll::Pending);
         assert_eq!(items.poll_next_unpin(&mut context), Poll::Ready(None));
-        assert_eq!(block_on(OneByOne::new(stream::iter(0..9)).collect::<Vec<_>>()).len(), 9);
+        assert_eq!(
+            block_on(OneByOne::new(stream::iter(0..9)).collect::<Vec<_>>()).len(),
+            9
+        );
     }
 }

@@ -19,7 +19,13 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, reader: Reader::new(), batch: Batch::default(), header: false, rows: 0 }
+        Self {
+            kind,
+            reader: Reader::new(),
+            batch: Batch::default(),
+            header: false,
+            rows: 0,
+        }
     }
 
     /// Reads on in a piece of the file, up to the end of one row; what is left of
@@ -27,7 +33,13 @@ impl Table {
     pub(crate) fn feed<'a>(&mut self, piece: &'a [u8]) -> Result<&'a [u8], Refusal> {
         let (taken, record) = self.reader.read(piece)?;
         if let Some(record) = record {
-            take(self.kind, &mut self.header, &mut self.rows, &mut self.batch, &record)?;
+            take(
+                self.kind,
+                &mut self.header,
+                &mut self.rows,
+                &mut self.batch,
+                &record,
+            )?;
         }
         Ok(&piece[taken..])
     }
@@ -35,14 +47,26 @@ impl Table {
     /// Reads what the file's end completes. 400 if there was not even a header.
     pub(crate) fn end(&mut self) -> Result<(), Refusal> {
         while let (_, Some(record)) = self.reader.read(&[])? {
-            take(self.kind, &mut self.header, &mut self.rows, &mut self.batch, &record)?;
+            take(
+                self.kind,
+                &mut self.header,
+                &mut self.rows,
+                &mut self.batch,
+                &record,
+            )?;
         }
-        if self.header { Ok(()) } else { Err(wrong_header(self.kind)) }
+        if self.header {
+            Ok(())
+        } else {
+            Err(wrong_header(self.kind))
+        }
     }
 
     /// The rows read since the last batch, once they are enough.
     pub(crate) fn full_batch(&mut self) -> Option<Batch> {
-        self.batch.is_full().then(|| std::mem::take(&mut self.batch))
+        self.batch
+            .is_full()
+            .then(|| std::mem::take(&mut self.batch))
     }
 
     /// The rows that are left.
@@ -75,14 +99,19 @@ fn take(
         let problem = format!("has {} fields instead of {expected}", record.fields.len());
         return Err(bad_row(record.line, problem));
     }
-    let cells = kind.cells(&record.fields).map_err(|problem| bad_row(record.line, problem))?;
+    let cells = kind
+        .cells(&record.fields)
+        .map_err(|problem| bad_row(record.line, problem))?;
     batch.push(record.line, cells);
     *rows += 1;
     Ok(())
 }
 
 fn wrong_header(kind: Kind) -> Refusal {
-    Refusal::invalid(format!("file: must be CSV with the header {}", kind.header().join(",")))
+    Refusal::invalid(format!(
+        "file: must be CSV with the header {}",
+        kind.header().join(",")
+    ))
 }
 
 #[cfg(test)]
@@ -107,10 +136,15 @@ mod tests {
     #[test]
     fn rows_become_batches() {
         let row = |id: u32| format!("\n{id},u{id},u{id}@e.com,2025-09-19 22:25:05");
-        let file: String = std::iter::once(USERS.to_owned()).chain((1..=12_000).map(row)).collect();
+        let file: String = std::iter::once(USERS.to_owned())
+            .chain((1..=12_000).map(row))
+            .collect();
         assert_eq!(read(Kind::Users, &file).unwrap(), (12_000, 3));
         assert_eq!(read(Kind::Users, USERS).unwrap(), (0, 0));
-        assert_eq!(read(Kind::Users, &format!("\u{feff}{USERS}\r\n")).unwrap(), (0, 0));
+        assert_eq!(
+            read(Kind::Users, &format!("\u{feff}{USERS}\r\n")).unwrap(),
+            (0, 0)
+        );
     }
 
     #[test]
@@ -127,7 +161,11 @@ mod tests {
         ] {
             let refusal = read(Kind::Users, file).unwrap_err();
             assert_eq!(refusal.status, 400);
-            assert!(refusal.message.contains(USERS), "{file}: {}", refusal.message);
+            assert!(
+                refusal.message.contains(USERS),
+                "{file}: {}",
+                refusal.message
+            );
         }
     }
 
@@ -136,14 +174,30 @@ mod tests {
         let good = "1,a,a@b,2025-09-19 22:25:05";
         for (row, problem) in [
             ("2,b", "line 4: has 2 fields instead of 4"),
-            ("x,b,b@b,2025-09-19 22:25:05", "line 4: id: must be a positive integer"),
-            ("2,,b@b,2025-09-19 22:25:05", "line 4: username: must not be blank"),
-            ("2,b,b,2025-09-19 22:25:05", "line 4: email: must be an email address"),
-            ("2,b,b@b,2025-09-31 22:25:05", "line 4: created_at: must be a time like"),
+            (
+                "x,b,b@b,2025-09-19 22:25:05",
+                "line 4: id: must be a positive integer",
+            ),
+            (
+                "2,,b@b,2025-09-19 22:25:05",
+                "line 4: username: must not be blank",
+            ),
+            (
+                "2,b,b,2025-09-19 22:25:05",
+                "line 4: email: must be an email address",
+            ),
+            (
+                "2,b,b@b,2025-09-31 22:25:05",
+                "line 4: created_at: must be a time like",
+            ),
         ] {
             let refusal = read(Kind::Users, &format!("{USERS}\n{good}\n\n{row}\n")).unwrap_err();
             assert_eq!(refusal.status, 400);
-            assert!(refusal.message.starts_with(problem), "{row}: {}", refusal.message);
+            assert!(
+                refusal.message.starts_with(problem),
+                "{row}: {}",
+                refusal.message
+            );
         }
     }
 }

@@ -35,7 +35,11 @@ pub(crate) fn route(head: &Head) -> Result<Asked, Refusal> {
         return Err(unknown(code));
     }
     let code = code.clone().into_owned();
-    Ok(if visit { Asked::Visit(code) } else { Asked::Look(code) })
+    Ok(if visit {
+        Asked::Visit(code)
+    } else {
+        Asked::Look(code)
+    })
 }
 
 /// A visit as it is recorded.
@@ -49,7 +53,9 @@ pub(crate) struct Visit {
 /// of visits growing at its end.
 pub(crate) fn visit_id(unix_millis: u64, random: &[u8]) -> Uuid {
     let mut tail = [0; 10];
-    tail.iter_mut().zip(random).for_each(|(to, from)| *to = *from);
+    tail.iter_mut()
+        .zip(random)
+        .for_each(|(to, from)| *to = *from);
     uuid::Builder::from_unix_timestamp_millis(unix_millis, &tail).into_uuid()
 }
 
@@ -100,7 +106,11 @@ pub(crate) struct Found {
 
 impl FromRow for Found {
     fn from_row(row: &mut Columns) -> Result<Self, Malformed> {
-        Ok(Self { id: row.int()?, original_url: row.text()?, version: row.int()? })
+        Ok(Self {
+            id: row.int()?,
+            original_url: row.text()?,
+            version: row.int()?,
+        })
     }
 }
 
@@ -128,18 +138,41 @@ mod tests {
 
     #[test]
     fn both_paths_lead_to_a_code() {
-        assert_eq!(at(Method::Get, "/J1O697"), Ok(Asked::Visit("J1O697".into())));
-        assert_eq!(at(Method::Get, "/123456?x=1"), Ok(Asked::Visit("123456".into())));
-        assert_eq!(at(Method::Get, "/urls/123456/redirect"), Ok(Asked::Visit("123456".into())));
-        assert_eq!(at(Method::Head, "/J1O697"), Ok(Asked::Look("J1O697".into())));
+        assert_eq!(
+            at(Method::Get, "/J1O697"),
+            Ok(Asked::Visit("J1O697".into()))
+        );
+        assert_eq!(
+            at(Method::Get, "/123456?x=1"),
+            Ok(Asked::Visit("123456".into()))
+        );
+        assert_eq!(
+            at(Method::Get, "/urls/123456/redirect"),
+            Ok(Asked::Visit("123456".into()))
+        );
+        assert_eq!(
+            at(Method::Head, "/J1O697"),
+            Ok(Asked::Look("J1O697".into()))
+        );
     }
 
     #[test]
     fn what_is_no_code_is_no_link() {
-        for path in ["/", "/ab", "/favicon.ico", "/%20%20%20", "/urls/a/redirect", "/a/b/c", "/abc/x"] {
+        for path in [
+            "/",
+            "/ab",
+            "/favicon.ico",
+            "/%20%20%20",
+            "/urls/a/redirect",
+            "/a/b/c",
+            "/abc/x",
+        ] {
             assert_eq!(at(Method::Get, path).unwrap_err().status, 404, "{path}");
         }
-        assert_eq!(at(Method::Post, "/J1O697").unwrap_err().allow, Some("GET, HEAD"));
+        assert_eq!(
+            at(Method::Post, "/J1O697").unwrap_err().allow,
+            Some("GET, HEAD")
+        );
     }
 
     #[test]
@@ -155,13 +188,23 @@ mod tests {
 
     #[test]
     fn a_visit_tells_what_was_sent() {
-        let link = Link { id: 7, original_url: "https://e.com/\"".into() };
-        let mut visit = Visit { id: visit_id(0, &[0; 16]), referrer: None, user_agent: None };
+        let link = Link {
+            id: 7,
+            original_url: "https://e.com/\"".into(),
+        };
+        let mut visit = Visit {
+            id: visit_id(0, &[0; 16]),
+            referrer: None,
+            user_agent: None,
+        };
         let details = |visit: &Visit| match visit.of_cached("abc", &link, 3).pop() {
             Some(ParameterValue::Str(details)) => details,
             other => panic!("details are text, not {other:?}"),
         };
-        assert_eq!(details(&visit), r#"{"short_code":"abc","original_url":"https://e.com/\""}"#);
+        assert_eq!(
+            details(&visit),
+            r#"{"short_code":"abc","original_url":"https://e.com/\""}"#
+        );
         visit.referrer = Some("r".into());
         visit.user_agent = Some("u".into());
         assert!(details(&visit).ends_with(r#","referrer":"r","user_agent":"u"}"#));

@@ -55,12 +55,18 @@ impl Cached {
     fn from_value(value: &[u8]) -> Option<Self> {
         let value = std::str::from_utf8(value).ok()?;
         let Some((version, rest)) = value.split_once(' ') else {
-            return Some(Self { version: value.parse().ok()?, link: None });
+            return Some(Self {
+                version: value.parse().ok()?,
+                link: None,
+            });
         };
         let (id, original_url) = rest.split_once(' ')?;
         Some(Self {
             version: version.parse().ok()?,
-            link: Some(Link { id: id.parse().ok()?, original_url: original_url.to_owned() }),
+            link: Some(Link {
+                id: id.parse().ok()?,
+                original_url: original_url.to_owned(),
+            }),
         })
     }
 }
@@ -132,18 +138,37 @@ mod tests {
 
     #[test]
     fn values_are_read_as_written() {
-        let link = Link { id: 7, original_url: "https://example.com/ü?a=b c".into() };
+        let link = Link {
+            id: 7,
+            original_url: "https://example.com/ü?a=b c".into(),
+        };
         for cached in [
-            Cached { version: 3, link: Some(link) },
-            Cached { version: i64::MAX, link: None },
+            Cached {
+                version: 3,
+                link: Some(link),
+            },
+            Cached {
+                version: i64::MAX,
+                link: None,
+            },
         ] {
-            assert_eq!(Cached::from_value(cached.to_value().as_bytes()), Some(cached));
+            assert_eq!(
+                Cached::from_value(cached.to_value().as_bytes()),
+                Some(cached)
+            );
         }
     }
 
     #[test]
     fn what_others_wrote_is_no_link() {
-        for value in ["", "x", "1 ", "1 2", "1 x https://example.com", "https://example.com"] {
+        for value in [
+            "",
+            "x",
+            "1 ",
+            "1 2",
+            "1 x https://example.com",
+            "https://example.com",
+        ] {
             assert_eq!(Cached::from_value(value.as_bytes()), None, "{value}");
         }
         assert_eq!(Cached::from_value(b"1 2 \xff"), None);

@@ -5,14 +5,18 @@ pub const LENGTH: usize = 6;
 
 /// First segments of routes, and two that a later version may want: kept from
 /// being codes.
-const RESERVED: [&str; 7] = ["admin", "api", "events", "health", "metrics", "urls", "users"];
+const RESERVED: [&str; 7] = [
+    "admin", "api", "events", "health", "metrics", "urls", "users",
+];
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Whether a text has a code's form: 3 to 32 of `A-Za-z0-9_-`.
 pub fn is_well_formed(text: &str) -> bool {
     (3..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Whether a code would hide a route, or be hidden by one.
@@ -62,7 +66,10 @@ mod tests {
         let mut counts = [0; 62];
         for byte in 0..248u8 {
             let code = draw(&[byte; LENGTH]).unwrap();
-            let at = ALPHABET.iter().position(|a| *a == code.as_bytes()[0]).unwrap();
+            let at = ALPHABET
+                .iter()
+                .position(|a| *a == code.as_bytes()[0])
+                .unwrap();
             counts[at] += 1;
         }
         assert_eq!(counts, [4; 62]);

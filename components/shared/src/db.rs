@@ -49,7 +49,11 @@ impl Database {
         statement: &'static str,
         parameters: Vec<ParameterValue>,
     ) -> Result<Vec<T>, Failure> {
-        let mut result = self.0.query(statement, parameters).await.map_err(classify)?;
+        let mut result = self
+            .0
+            .query(statement, parameters)
+            .await
+            .map_err(classify)?;
         let mut rows = Vec::new();
         loop {
             let (_, batch) = result.rows().read(Vec::with_capacity(BATCH)).await;
@@ -80,7 +84,10 @@ impl Database {
         statement: &'static str,
         parameters: Vec<ParameterValue>,
     ) -> Result<u64, Failure> {
-        self.0.execute(statement, parameters).await.map_err(classify)
+        self.0
+            .execute(statement, parameters)
+            .await
+            .map_err(classify)
     }
 }
 
@@ -117,7 +124,10 @@ fn by_state(error: &DbError) -> Failure {
         "23503" => Failure::Reference,
         // Connection, resources, deadlock and serialization, cancelled or shut
         // down, lock not available: states that pass.
-        code if ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+        code if ["08", "40", "53", "55", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
             Failure::Unavailable
         }
         _ => Failure::Fault,
@@ -130,7 +140,12 @@ fn constraint(error: &DbError) -> String {
     let named = error.extras.iter().find(|(name, _)| name == "constraint");
     match named {
         Some((_, name)) => name.clone(),
-        None => error.message.split('"').nth(1).unwrap_or_default().to_owned(),
+        None => error
+            .message
+            .split('"')
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 
@@ -145,15 +160,24 @@ mod tests {
             code: code.into(),
             message: "duplicate key value violates unique constraint \"codes_pkey\"".into(),
             detail: None,
-            extras: extras.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            extras: extras
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
         })))
     }
 
     #[test]
     fn a_broken_key_is_named() {
-        let named = error("23505", &[("table", "codes"), ("constraint", "email_claims_pkey")]);
+        let named = error(
+            "23505",
+            &[("table", "codes"), ("constraint", "email_claims_pkey")],
+        );
         assert_eq!(classify(named), Failure::Unique("email_claims_pkey".into()));
-        assert_eq!(classify(error("23505", &[])), Failure::Unique("codes_pkey".into()));
+        assert_eq!(
+            classify(error("23505", &[])),
+            Failure::Unique("codes_pkey".into())
+        );
         assert_eq!(classify(error("23503", &[])), Failure::Reference);
     }
 

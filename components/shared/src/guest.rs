@@ -70,14 +70,19 @@ impl Incoming {
 
     /// The first value of a header as text; what is not UTF-8 in it is replaced.
     pub fn header_text(&self, name: &str) -> Option<String> {
-        self.header(name).map(|value| String::from_utf8_lossy(&value).into_owned())
+        self.header(name)
+            .map(|value| String::from_utf8_lossy(&value).into_owned())
     }
 
     /// The body as it arrives.
     pub fn into_body(self) -> Body {
         let (done, consumed) = wit_future::new(|| Ok(()));
         let (stream, end) = Request::consume_body(self.request, consumed);
-        Body { stream, end: Some(end), _done: done }
+        Body {
+            stream,
+            end: Some(end),
+            _done: done,
+        }
     }
 
     /// The whole body. 413 if it has more than `max` bytes.
@@ -139,9 +144,13 @@ where
     H: FnOnce(Incoming) -> F,
     F: Future<Output = Answer>,
 {
-    let target = request.get_path_with_query().unwrap_or_else(|| "/".to_owned());
+    let target = request
+        .get_path_with_query()
+        .unwrap_or_else(|| "/".to_owned());
     let head = Head::new(method(request.get_method()), &target);
-    let reply = handle(Incoming { head, request }).await.unwrap_or_else(Reply::from);
+    let reply = handle(Incoming { head, request })
+        .await
+        .unwrap_or_else(Reply::from);
     respond(reply)
 }
 
@@ -161,10 +170,16 @@ fn method(method: types::Method) -> Method {
 }
 
 fn respond(reply: Reply) -> Result<Response, ErrorCode> {
-    let mut headers: Vec<(String, Vec<u8>)> =
-        reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut headers: Vec<(String, Vec<u8>)> = reply
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     if !reply.body.is_empty() {
-        headers.push(("content-length".to_owned(), reply.body.len().to_string().into_bytes()));
+        headers.push((
+            "content-length".to_owned(),
+            reply.body.len().to_string().into_bytes(),
+        ));
     }
     let headers = Fields::from_list(&headers)
         .map_err(|error| ErrorCode::InternalError(Some(format!("a header: {error:?}"))))?;

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{row::{Columns, Malformed}, time::Timestamp};
+use crate::{
+    row::{Columns, Malformed},
+    time::Timestamp,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {

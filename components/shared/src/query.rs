@@ -31,7 +31,9 @@ impl<'a> Query<'a> {
 
     /// A parameter that is a positive integer.
     pub fn positive(self, name: &str) -> Result<Option<i64>, Refusal> {
-        let Some(value) = self.text(name)? else { return Ok(None) };
+        let Some(value) = self.text(name)? else {
+            return Ok(None);
+        };
         match digits(&value) {
             Some(number) if number > 0 => Ok(Some(number)),
             _ => Err(Refusal::field(name, "must be a positive integer")),
@@ -40,7 +42,9 @@ impl<'a> Query<'a> {
 
     /// A parameter that is an integer from zero.
     pub fn natural(self, name: &str) -> Result<Option<i64>, Refusal> {
-        let Some(value) = self.text(name)? else { return Ok(None) };
+        let Some(value) = self.text(name)? else {
+            return Ok(None);
+        };
         match digits(&value) {
             Some(number) => Ok(Some(number)),
             None => Err(Refusal::field(name, "must be an integer from 0")),
@@ -49,7 +53,9 @@ impl<'a> Query<'a> {
 
     /// A parameter that is `true` or `false`, in any case.
     pub fn flag(self, name: &str) -> Result<Option<bool>, Refusal> {
-        let Some(value) = self.text(name)? else { return Ok(None) };
+        let Some(value) = self.text(name)? else {
+            return Ok(None);
+        };
         if value.eq_ignore_ascii_case("true") {
             Ok(Some(true))
         } else if value.eq_ignore_ascii_case("false") {
@@ -71,7 +77,10 @@ pub fn digits(text: &str) -> Option<i64> {
 /// Undoes percent-encoding, and `+` for a space where the text is a form's.
 /// None if an escape is broken or what it spells is not UTF-8.
 pub fn unescape(text: &str, form: bool) -> Option<Cow<'_, str>> {
-    if !text.bytes().any(|byte| byte == b'%' || (form && byte == b'+')) {
+    if !text
+        .bytes()
+        .any(|byte| byte == b'%' || (form && byte == b'+'))
+    {
         return Some(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -87,7 +96,9 @@ pub fn unescape(text: &str, form: bool) -> Option<Cow<'_, str>> {
 }
 
 fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -96,7 +107,9 @@ mod tests {
 
     #[test]
     fn numbers_are_digits_that_fit() {
-        let query = Query::new(Some("page=3&per_page=0&big=9223372036854775808&neg=-5&none="));
+        let query = Query::new(Some(
+            "page=3&per_page=0&big=9223372036854775808&neg=-5&none=",
+        ));
         assert_eq!(query.positive("page"), Ok(Some(3)));
         assert_eq!(query.positive("absent"), Ok(None));
         assert_eq!(query.natural("per_page"), Ok(Some(0)));
@@ -118,10 +131,17 @@ mod tests {
 
     #[test]
     fn text_is_decoded() {
-        assert_eq!(Query::new(Some("t=a%20b+c")).text("t").unwrap().unwrap(), "a b c");
+        assert_eq!(
+            Query::new(Some("t=a%20b+c")).text("t").unwrap().unwrap(),
+            "a b c"
+        );
         assert_eq!(Query::new(Some("t=1&t=2")).text("t").unwrap().unwrap(), "2");
         for broken in ["t=%", "t=%f", "t=%zz", "t=%ff", "t=%00"] {
-            assert_eq!(Query::new(Some(broken)).text("t").unwrap_err().status, 400, "{broken}");
+            assert_eq!(
+                Query::new(Some(broken)).text("t").unwrap_err().status,
+                400,
+                "{broken}"
+            );
         }
     }
 }

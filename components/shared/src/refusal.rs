@@ -18,7 +18,11 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), allow: None }
+        Self {
+            status,
+            message: message.into(),
+            allow: None,
+        }
     }
 
     /// 400: the request says something it may not.
@@ -44,7 +48,10 @@ impl Refusal {
     /// 405, with the methods that are served there.
     pub fn method(method: &str, path: &str, allow: &'static str) -> Self {
         let message = format!("method {method} is not served at {path}");
-        Self { allow: Some(allow), ..Self::new(405, message) }
+        Self {
+            allow: Some(allow),
+            ..Self::new(405, message)
+        }
     }
 
     /// 408: the body did not come in time.
@@ -92,7 +99,12 @@ impl From<Refusal> for Reply {
         struct Body<'a> {
             error: &'a str,
         }
-        let mut reply = Reply::json(refusal.status, &Body { error: &refusal.message });
+        let mut reply = Reply::json(
+            refusal.status,
+            &Body {
+                error: &refusal.message,
+            },
+        );
         if let Some(allow) = refusal.allow {
             reply = reply.with("allow", allow);
         }

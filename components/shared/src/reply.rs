@@ -13,14 +13,21 @@ pub struct Reply {
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
-        Self { status, ..Self::default() }
+        Self {
+            status,
+            ..Self::default()
+        }
     }
 
     /// An answer with a JSON body.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value)
             .expect("the service's objects have string keys and no fallible parts");
-        Self { status, headers: vec![("content-type", b"application/json".to_vec())], body }
+        Self {
+            status,
+            headers: vec![("content-type", b"application/json".to_vec())],
+            body,
+        }
     }
 
     /// The same answer with one more header.
@@ -32,6 +39,9 @@ impl Reply {
 
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_slice())
+        self.headers
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value.as_slice())
     }
 }

@@ -46,7 +46,11 @@ impl Head {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (target, None),
         };
-        Self { method, path: path.to_owned(), query }
+        Self {
+            method,
+            path: path.to_owned(),
+            query,
+        }
     }
 
     /// The path's segments, decoded; one trailing slash does not count. None if
@@ -54,7 +58,9 @@ impl Head {
     pub fn segments(&self) -> Option<Vec<Cow<'_, str>>> {
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         let path = path.strip_suffix('/').unwrap_or(path);
-        path.split('/').map(|segment| query::unescape(segment, false)).collect()
+        path.split('/')
+            .map(|segment| query::unescape(segment, false))
+            .collect()
     }
 
     /// 404 for this path.
@@ -83,17 +89,33 @@ mod tests {
         assert_eq!(head.path, "/users/12");
         assert_eq!(head.query.as_deref(), Some("page=1"));
         assert_eq!(head.segments().unwrap(), ["users", "12"]);
-        assert_eq!(Head::new(Method::Get, "/users/").segments().unwrap(), ["users"]);
+        assert_eq!(
+            Head::new(Method::Get, "/users/").segments().unwrap(),
+            ["users"]
+        );
         assert_eq!(Head::new(Method::Get, "/%41b").segments().unwrap(), ["Ab"]);
         assert_eq!(Head::new(Method::Get, "/%ff").segments(), None);
-        assert_eq!(Head::new(Method::Get, "/a//b").segments().unwrap(), ["a", "", "b"]);
+        assert_eq!(
+            Head::new(Method::Get, "/a//b").segments().unwrap(),
+            ["a", "", "b"]
+        );
     }
 
     #[test]
     fn only_positive_integers_are_ids() {
         assert_eq!(path_id("1"), Some(1));
         assert_eq!(path_id("9223372036854775807"), Some(i64::MAX));
-        for other in ["", "0", "01", "-1", "+1", "1.0", "abc", "9223372036854775808", "１"] {
+        for other in [
+            "",
+            "0",
+            "01",
+            "-1",
+            "+1",
+            "1.0",
+            "abc",
+            "9223372036854775808",
+            "１",
+        ] {
             assert_eq!(path_id(other), None, "{other}");
         }
     }

@@ -13,7 +13,11 @@ pub struct Malformed(pub &'static str);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a row has no {} where its statement promises one", self.0)
+        write!(
+            f,
+            "a row has no {} where its statement promises one",
+            self.0
+        )
     }
 }
 
@@ -67,9 +71,14 @@ impl Columns {
     /// A time.
     pub fn time(&mut self) -> Result<Timestamp, Malformed> {
         match self.0.next() {
-            Some(DbValue::Datetime((year, month, day, hour, minute, second, _))) => {
-                Ok(Timestamp { year, month, day, hour, minute, second })
-            }
+            Some(DbValue::Datetime((year, month, day, hour, minute, second, _))) => Ok(Timestamp {
+                year,
+                month,
+                day,
+                hour,
+                minute,
+                second,
+            }),
             _ => Err(Malformed("time")),
         }
     }

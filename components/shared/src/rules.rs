@@ -66,11 +66,7 @@ pub fn short_code(value: &str) -> Checked {
 }
 
 /// Applies a rule to a field's value and passes the value on.
-pub fn checked(
-    name: &str,
-    value: String,
-    rule: fn(&str) -> Checked,
-) -> Result<String, Refusal> {
+pub fn checked(name: &str, value: String, rule: fn(&str) -> Checked) -> Result<String, Refusal> {
     match rule(&value) {
         Ok(()) => Ok(value),
         Err(problem) => Err(Refusal::field(name, problem)),
@@ -110,7 +106,17 @@ mod tests {
         for good in ["abc", "123456", "a-b_c", &"x".repeat(32)] {
             assert!(short_code(good).is_ok(), "{good}");
         }
-        for bad in ["", "ab", &"x".repeat(33), "a b", "a/b", "é23", "users", "events", "metrics"] {
+        for bad in [
+            "",
+            "ab",
+            &"x".repeat(33),
+            "a b",
+            "a/b",
+            "é23",
+            "users",
+            "events",
+            "metrics",
+        ] {
             assert!(short_code(bad).is_err(), "{bad}");
         }
     }

@@ -27,7 +27,11 @@ pub fn check(target: &str) -> Result<(), &'static str> {
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     // The last `@` ends the user's part, as browsers read it.
     let host_and_port = authority.rsplit('@').next().unwrap_or_default();
-    if is_host_and_port(host_and_port) { Ok(()) } else { Err("must name a host") }
+    if is_host_and_port(host_and_port) {
+        Ok(())
+    } else {
+        Err("must name a host")
+    }
 }
 
 fn scheme(target: &str) -> Option<&str> {
@@ -39,7 +43,9 @@ fn scheme(target: &str) -> Option<&str> {
 
 fn is_host_and_port(text: &str) -> bool {
     if let Some(rest) = text.strip_prefix('[') {
-        let Some((address, port)) = rest.split_once(']') else { return false };
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
         return address.parse::<Ipv6Addr>().is_ok()
             && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
     }
@@ -51,7 +57,8 @@ fn is_host_and_port(text: &str) -> bool {
 
 /// An empty port is the scheme's own.
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && (text.is_empty() || text.parse::<u16>().is_ok())
+    text.bytes().all(|byte| byte.is_ascii_digit())
+        && (text.is_empty() || text.parse::<u16>().is_ok())
 }
 
 fn is_host(text: &str) -> bool {
@@ -67,7 +74,9 @@ fn is_host(text: &str) -> bool {
 /// Letters, digits, `-` and `_` of ASCII, and anything beyond ASCII.
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.chars().count())
-        && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii())
+        && label
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || !c.is_ascii())
         && label.chars().any(|c| c != '-')
 }
 

@@ -56,15 +56,26 @@ impl Timestamp {
 
 fn number(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0, |value, byte| {
-        byte.is_ascii_digit().then(|| value * 10 + u16::from(byte - b'0'))
+        byte.is_ascii_digit()
+            .then(|| value * 10 + u16::from(byte - b'0'))
     })
 }
 
 /// The form of the API, `2025-09-19T22:25:05`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { year, month, day, hour, minute, second } = self;
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+        let Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = self;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )
     }
 }
 
@@ -82,18 +93,34 @@ mod tests {
     fn csv_times_become_api_times() {
         let time = Timestamp::from_csv("2025-09-19 22:25:05").unwrap();
         assert_eq!(time.to_string(), "2025-09-19T22:25:05");
-        assert_eq!(serde_json::to_string(&time).unwrap(), "\"2025-09-19T22:25:05\"");
+        assert_eq!(
+            serde_json::to_string(&time).unwrap(),
+            "\"2025-09-19T22:25:05\""
+        );
         assert!(Timestamp::from_csv("2024-02-29 00:00:00").is_some());
     }
 
     #[test]
     fn what_is_no_time_is_refused() {
         for bad in [
-            "", "2025-09-19", "2025-09-19T22:25:05", "2025-9-19 22:25:05", "2025-09-19 22:25:5",
-            "2025-02-29 00:00:00", "2100-02-29 00:00:00", "2025-04-31 00:00:00",
-            "2025-13-01 00:00:00", "2025-00-01 00:00:00", "2025-01-00 00:00:00",
-            "2025-01-01 24:00:00", "2025-01-01 00:60:00", "2025-01-01 00:00:60",
-            "0000-01-01 00:00:00", "2025-09-19 22:25:05Z", "２025-09-19 22:25", "+025-09-19 22:25:05",
+            "",
+            "2025-09-19",
+            "2025-09-19T22:25:05",
+            "2025-9-19 22:25:05",
+            "2025-09-19 22:25:5",
+            "2025-02-29 00:00:00",
+            "2100-02-29 00:00:00",
+            "2025-04-31 00:00:00",
+            "2025-13-01 00:00:00",
+            "2025-00-01 00:00:00",
+            "2025-01-00 00:00:00",
+            "2025-01-01 24:00:00",
+            "2025-01-01 00:60:00",
+            "2025-01-01 00:00:60",
+            "0000-01-01 00:00:00",
+            "2025-09-19 22:25:05Z",
+            "２025-09-19 22:25",
+            "+025-09-19 22:25:05",
         ] {
             assert_eq!(Timestamp::from_csv(bad), None, "{bad}");
         }

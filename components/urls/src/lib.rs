@@ -31,7 +31,10 @@ async fn handle(request: Incoming) -> Answer {
             let (statement, position, rows) = page.statement(filter.list());
             let mut parameters = filter.parameters();
             parameters.extend([position.into(), rows.into()]);
-            let found: Vec<Url> = Database::open(config).await?.rows(statement, parameters).await?;
+            let found: Vec<Url> = Database::open(config)
+                .await?
+                .rows(statement, parameters)
+                .await?;
             Ok(logic::list(page, found, request.head.query.as_deref()))
         }
         Route::Read(id) => read(&Database::open(config).await?, id).await,
@@ -53,8 +56,14 @@ async fn handle(request: Incoming) -> Answer {
             let changed: Option<Changed> = database.row(sql::CHANGE_URL, parameters).await?;
             let Changed { url, version } = changed.ok_or_else(|| logic::unknown(id))?;
             if let Some(version) = version {
-                let link = Link { id: url.id, original_url: url.original_url.clone() };
-                let cached = Cached { version, link: url.is_active.then_some(link) };
+                let link = Link {
+                    id: url.id,
+                    original_url: url.original_url.clone(),
+                };
+                let cached = Cached {
+                    version,
+                    link: url.is_active.then_some(link),
+                };
                 publish(config, &database, &url.short_code, &cached).await;
             }
             Ok(Reply::json(200, &url))
@@ -63,8 +72,20 @@ async fn handle(request: Incoming) -> Answer {
             let database = Database::open(config).await?;
             let parameters = vec![id.into(), config.valkey_url.is_some().into()];
             let gone: Option<Gone> = database.row(sql::DELETE_URL, parameters).await?;
-            let Gone { short_code, version } = gone.ok_or_else(|| logic::unknown(id))?;
-            publish(config, &database, &short_code, &Cached { version, link: None }).await;
+            let Gone {
+                short_code,
+                version,
+            } = gone.ok_or_else(|| logic::unknown(id))?;
+            publish(
+                config,
+                &database,
+                &short_code,
+                &Cached {
+                    version,
+                    link: None,
+                },
+            )
+            .await;
             Ok(Reply::empty(204))
         }
     }
@@ -77,7 +98,8 @@ async fn body(request: Incoming) -> Result<(Option<Vec<u8>>, Vec<u8>), Refusal> 
 
 async fn read(database: &Database, id: i64) -> Answer {
     let url: Option<Url> = database.row(sql::URL_BY_ID, vec![id.into()]).await?;
-    url.map(|url| Reply::json(200, &url)).ok_or_else(|| logic::unknown(id))
+    url.map(|url| Reply::json(200, &url))
+        .ok_or_else(|| logic::unknown(id))
 }
 
 /// Makes a url under the code it asks for, or under a drawn one that is free.
@@ -91,7 +113,9 @@ async fn create(database: &Database, new: NewUrl) -> Answer {
                 None => continue,
             },
         };
-        let made = database.row::<Made>(sql::CREATE_URL, new.parameters(&short_code)).await;
+        let made = database
+            .row::<Made>(sql::CREATE_URL, new.parameters(&short_code))
+            .await;
         match made {
             Ok(Some(Made::Url { id, created_at })) => {
                 let url = new.into_url(id, short_code, created_at);
@@ -116,7 +140,9 @@ async fn create(database: &Database, new: NewUrl) -> Answer {
 /// change once the cache has it. What fails here is left to whoever replays the
 /// intents: the change itself is done.
 async fn publish(config: &Config, database: &Database, short_code: &str, cached: &Cached) {
-    let Some(links) = Links::open(config).await else { return };
+    let Some(links) = Links::open(config).await else {
+        return;
+    };
     if links.put(short_code, cached).await {
         let parameters = vec![short_code.to_owned().into(), cached.version.into()];
         // A failure is in the log, and leaves an intent too many, which is harmless.

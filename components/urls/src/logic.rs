@@ -2,8 +2,12 @@
 
 use serde::Serialize;
 use shared::{
-    Head, Method, Refusal, Reply, fields::Fields, model::Url, paging::Page, query::Query, request,
-    rules,
+    Head, Method, Refusal, Reply,
+    fields::Fields,
+    model::Url,
+    paging::Page,
+    query::Query,
+    request, rules,
     sql::{self, List, UrlFilter},
     time::Timestamp,
 };
@@ -28,7 +32,10 @@ pub(crate) struct Filter {
 
 impl Filter {
     fn parse(query: Query<'_>) -> Result<Self, Refusal> {
-        Ok(Self { user_id: query.positive("user_id")?, is_active: query.flag("is_active")? })
+        Ok(Self {
+            user_id: query.positive("user_id")?,
+            is_active: query.flag("is_active")?,
+        })
     }
 
     pub(crate) fn list(self) -> List {
@@ -40,7 +47,10 @@ impl Filter {
 
     pub(crate) fn parameters(self) -> Vec<ParameterValue> {
         let user_id = self.user_id.map(ParameterValue::from);
-        user_id.into_iter().chain(self.is_active.map(ParameterValue::from)).collect()
+        user_id
+            .into_iter()
+            .chain(self.is_active.map(ParameterValue::from))
+            .collect()
     }
 }
 
@@ -98,8 +108,11 @@ impl NewUrl {
             short_code: &'a str,
             original_url: &'a str,
         }
-        let details = serde_json::to_string(&Created { short_code, original_url: &self.original_url })
-            .expect("two strings are always JSON");
+        let details = serde_json::to_string(&Created {
+            short_code,
+            original_url: &self.original_url,
+        })
+        .expect("two strings are always JSON");
         vec![
             short_code.to_owned().into(),
             self.user_id.into(),
@@ -154,7 +167,10 @@ pub(crate) fn change(fields: &Fields<'_>) -> Result<Change, Refusal> {
     Ok(Change {
         title: fields.names("title").then_some(new_title),
         is_active: fields.flag("is_active")?,
-        original_url: fields.string("original_url")?.map(original_url).transpose()?,
+        original_url: fields
+            .string("original_url")?
+            .map(original_url)
+            .transpose()?,
     })
 }
 

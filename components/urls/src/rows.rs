@@ -17,7 +17,10 @@ impl FromRow for Made {
     fn from_row(row: &mut Columns) -> Result<Self, Malformed> {
         let owner_known = row.flag()?;
         match row.nullable_int()? {
-            Some(id) => Ok(Self::Url { id, created_at: row.time()? }),
+            Some(id) => Ok(Self::Url {
+                id,
+                created_at: row.time()?,
+            }),
             None if owner_known => Ok(Self::CodeTaken),
             None => Ok(Self::UnknownOwner),
         }
@@ -33,7 +36,10 @@ pub(crate) struct Changed {
 
 impl FromRow for Changed {
     fn from_row(row: &mut Columns) -> Result<Self, Malformed> {
-        Ok(Self { url: Url::from_row(row)?, version: row.nullable_int()? })
+        Ok(Self {
+            url: Url::from_row(row)?,
+            version: row.nullable_int()?,
+        })
     }
 }
 
@@ -45,6 +51,9 @@ pub(crate) struct Gone {
 
 impl FromRow for Gone {
     fn from_row(row: &mut Columns) -> Result<Self, Malformed> {
-        Ok(Self { short_code: row.text()?, version: row.int()? })
+        Ok(Self {
+            short_code: row.text()?,
+            version: row.int()?,
+        })
     }
 }

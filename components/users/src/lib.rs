@@ -20,17 +20,28 @@ async fn handle(request: Incoming) -> Answer {
     match route {
         Route::List(page) => {
             let (statement, position, rows) = page.statement(sql::users());
-            let found: Vec<User> =
-                database().await?.rows(statement, vec![position.into(), rows.into()]).await?;
+            let found: Vec<User> = database()
+                .await?
+                .rows(statement, vec![position.into(), rows.into()])
+                .await?;
             Ok(logic::list(page, found, request.head.query.as_deref()))
         }
-        Route::Read(id) => one(database().await?.row(sql::USER_BY_ID, vec![id.into()]).await?, id),
+        Route::Read(id) => one(
+            database()
+                .await?
+                .row(sql::USER_BY_ID, vec![id.into()])
+                .await?,
+            id,
+        ),
         Route::Create => {
             let (content_type, body) = body(request).await?;
             let new = logic::new_user(&Fields::parse(content_type.as_deref(), &body)?)?;
             let made = database()
                 .await?
-                .row::<User>(sql::CREATE_USER, vec![new.username.into(), new.email.into()])
+                .row::<User>(
+                    sql::CREATE_USER,
+                    vec![new.username.into(), new.email.into()],
+                )
                 .await
                 .map_err(taken)?
                 .ok_or_else(Refusal::fault)?;
@@ -44,9 +55,19 @@ async fn handle(request: Incoming) -> Answer {
                 return one(database.row(sql::USER_BY_ID, vec![id.into()]).await?, id);
             }
             let parameters = vec![id.into(), change.username.into(), change.email.into()];
-            one(database.row(sql::CHANGE_USER, parameters).await.map_err(taken)?, id)
+            one(
+                database
+                    .row(sql::CHANGE_USER, parameters)
+                    .await
+                    .map_err(taken)?,
+                id,
+            )
         }
-        Route::Delete(id) => match database().await?.execute(sql::DELETE_USER, vec![id.into()]).await? {
+        Route::Delete(id) => match database()
+            .await?
+            .execute(sql::DELETE_USER, vec![id.into()])
+            .await?
+        {
             0 => Err(logic::unknown(id)),
             _ => Ok(Reply::empty(204)),
         },
@@ -63,7 +84,8 @@ async fn body(request: Incoming) -> Result<(Option<Vec<u8>>, Vec<u8>), Refusal> 
 }
 
 fn one(user: Option<User>, id: i64) -> Answer {
-    user.map(|user| Reply::json(200, &user)).ok_or_else(|| logic::unknown(id))
+    user.map(|user| Reply::json(200, &user))
+        .ok_or_else(|| logic::unknown(id))
 }
 
 fn taken(failure: Failure) -> Refusal {

@@ -120,8 +120,14 @@ mod tests {
 
     #[test]
     fn requests_find_their_route() {
-        let page = Page { position: Position::After(0), rows: 10 };
-        assert_eq!(at(Method::Get, "/users?page=1&per_page=10"), Ok(Route::List(page)));
+        let page = Page {
+            position: Position::After(0),
+            rows: 10,
+        };
+        assert_eq!(
+            at(Method::Get, "/users?page=1&per_page=10"),
+            Ok(Route::List(page))
+        );
         assert_eq!(at(Method::Head, "/users/7"), Ok(Route::Read(7)));
         assert_eq!(at(Method::Post, "/users"), Ok(Route::Create));
         assert_eq!(at(Method::Put, "/users/7"), Ok(Route::Change(7)));
@@ -130,22 +136,40 @@ mod tests {
 
     #[test]
     fn other_paths_and_methods_are_refused() {
-        for path in ["/users/0", "/users/abc", "/users/-1", "/users/1.5", "/users/1/x"] {
+        for path in [
+            "/users/0",
+            "/users/abc",
+            "/users/-1",
+            "/users/1.5",
+            "/users/1/x",
+        ] {
             for method in [Method::Get, Method::Delete, Method::Other("PATCH".into())] {
                 assert_eq!(at(method, path).unwrap_err().status, 404, "{path}");
             }
         }
         let refusal = at(Method::Delete, "/users").unwrap_err();
-        assert_eq!((refusal.status, refusal.allow), (405, Some("GET, HEAD, POST")));
+        assert_eq!(
+            (refusal.status, refusal.allow),
+            (405, Some("GET, HEAD, POST"))
+        );
         let refusal = at(Method::Post, "/users/1").unwrap_err();
-        assert_eq!((refusal.status, refusal.allow), (405, Some("GET, HEAD, PUT, DELETE")));
+        assert_eq!(
+            (refusal.status, refusal.allow),
+            (405, Some("GET, HEAD, PUT, DELETE"))
+        );
         assert_eq!(at(Method::Get, "/users?page=0").unwrap_err().status, 400);
     }
 
     #[test]
     fn a_new_user_needs_both_fields() {
         let new = new_user(&fields(r#"{"username":"a","email":"a@b","id":9}"#)).unwrap();
-        assert_eq!(new, NewUser { username: "a".into(), email: "a@b".into() });
+        assert_eq!(
+            new,
+            NewUser {
+                username: "a".into(),
+                email: "a@b".into()
+            }
+        );
         for (body, named) in [
             (r#"{"email":"a@b"}"#, "username"),
             (r#"{"username":"a"}"#, "email"),
@@ -156,14 +180,24 @@ mod tests {
         ] {
             let refusal = new_user(&fields(body)).unwrap_err();
             assert_eq!(refusal.status, 400);
-            assert!(refusal.message.starts_with(named), "{body}: {}", refusal.message);
+            assert!(
+                refusal.message.starts_with(named),
+                "{body}: {}",
+                refusal.message
+            );
         }
     }
 
     #[test]
     fn a_change_names_what_it_changes() {
         assert!(change(&fields("{}")).unwrap().is_empty());
-        assert_eq!(change(&fields(r#"{"username":"b"}"#)).unwrap().username.unwrap(), "b");
+        assert_eq!(
+            change(&fields(r#"{"username":"b"}"#))
+                .unwrap()
+                .username
+                .unwrap(),
+            "b"
+        );
         assert!(change(&fields(r#"{"email":null}"#)).is_err());
     }
 

@@ -53,7 +53,10 @@ pub fn import_users() -> Merge {
               SELECT line, id, username, email, created_at::timestamp(0) \
               FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) \
               AS row (line, id, username, email, created_at)",
-        checks: &[(Conflict::Id, USERS_DIFFER), (Conflict::Id, STAGED_USERS_DIFFER)],
+        checks: &[
+            (Conflict::Id, USERS_DIFFER),
+            (Conflict::Id, STAGED_USERS_DIFFER),
+        ],
         lock: "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE",
         advance: "SELECT setval('users_id_seq', greatest(max(id), (SELECT last_value FROM users_id_seq))) \
                   FROM staged_users HAVING max(id) IS NOT NULL",
@@ -188,7 +191,10 @@ pub fn import_events() -> Merge {
               FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], \
                           $6::text[], $7::text[]) \
               AS row (line, id, url_id, user_id, event_type, timestamp, details)",
-        checks: &[(Conflict::Id, EVENTS_DIFFER), (Conflict::Id, STAGED_EVENTS_DIFFER)],
+        checks: &[
+            (Conflict::Id, EVENTS_DIFFER),
+            (Conflict::Id, STAGED_EVENTS_DIFFER),
+        ],
         lock: "LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE",
         advance: "SELECT setval('events_id_seq', greatest(max(id), (SELECT last_value FROM events_id_seq))) \
                   FROM staged_events HAVING max(id) IS NOT NULL",

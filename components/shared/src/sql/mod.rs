@@ -10,8 +10,8 @@ mod objects;
 mod visits;
 
 pub use import::{
-    BEGIN, COMMIT, Conflict, Merge, ONE_IMPORT, RELEASE_WRITERS, ROLLBACK, SAVE_BEFORE_WRITERS, import_events,
-    import_urls, import_users,
+    BEGIN, COMMIT, Conflict, Merge, ONE_IMPORT, RELEASE_WRITERS, ROLLBACK, SAVE_BEFORE_WRITERS,
+    import_events, import_urls, import_users,
 };
 pub use lists::{EventFilter, List, UrlFilter, events, urls, users};
 pub use objects::{
