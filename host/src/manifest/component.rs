@@ -1,0 +1,164 @@
+//! `[component.ID]`, by Spin's keys and our own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::reader::{Node, Table};
+use super::source::{self, SOURCE_HELP};
+use super::spec::{ComponentSpec, Source};
+use super::variables::Variables;
+use super::{AllowedHost, AllowedHostError, AllowedHosts, ComponentLimits, Value, ident, tool};
+
+/// Components by name, in the order of the manifest.
+pub(super) type Components = IndexMap<String, ComponentSpec>;
+
+pub(super) fn read_all(root: &mut Table<'_>, variables: &Variables) -> Components {
+    let table = root.get("component").and_then(|node| node.table());
+    let mut components = Components::new();
+    for (id, node) in table.map(|table| table.entries()).unwrap_or_default() {
+        if !ident::is_kebab(id) {
+            node.fault(
+                format!("{id:?} cannot name a component"),
+                "write words of letters and digits, joined by '-', each beginning with a letter and in one case",
+            );
+        }
+        if let Some(component) = read(id, &node, variables) {
+            components.insert(id.to_owned(), component);
+        }
+    }
+    components
+}
+
+/// A component, if it is a table. Where it has faults, what stands in for them is
+/// never seen.
+pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<ComponentSpec> {
+    let mut table = node.table()?;
+    let source = table.require("source", SOURCE_HELP);
+    if let Some(description) = table.get("description") {
+        description.string();
+    }
+    let own_variables = table.get("variables");
+    let environment = table.get("environment");
+    let files = table.get("files");
+    let hosts = table.get("allowed_outbound_hosts");
+    let stores = table.get("key_value_stores");
+    let build = table.get("build");
+    // Read by other tools and by `spin up --profile`: they change nothing here.
+    table.get("targets").and_then(|node| node.list());
+    table.get("profile").and_then(|node| node.table());
+    refuse_unprovided(&mut table);
+    let limits = tool::own(&mut table).map(ComponentLimits::read);
+    table.finish();
+    Some(ComponentSpec {
+        id: id.to_owned(),
+        source: source
+            .and_then(|node| source::source(&node))
+            .unwrap_or(Source::Path(PathBuf::new())),
+        variables: own_variables
+            .map(|node| values(&node, variables))
+            .unwrap_or_default(),
+        environment: environment.map(|node| texts(&node)).unwrap_or_default(),
+        files: files.map(|node| source::files(&node)).unwrap_or_default(),
+        allowed_outbound_hosts: hosts
+            .map(|node| allowed_hosts(&node, variables))
+            .unwrap_or_default(),
+        key_value_stores: stores.map(|node| labels(&node)).unwrap_or_default(),
+        build: build.and_then(|node| source::build(&node)),
+        limits: limits.unwrap_or_default(),
+    })
+}
+
+/// What Spin provides and this host does not. Refused rather than ignored: the
+/// component would only find out when it is used.
+fn refuse_unprovided(table: &mut Table<'_>) {
+    let composed = "compose the component with what it depends on before, with `wac plug`";
+    for (name, what, help) in [
+        (
+            "sqlite_databases",
+            "has no SQLite databases",
+            "use PostgreSQL or a key-value store",
+        ),
+        ("ai_models", "runs no AI models", "call a service over HTTP"),
+        ("dependencies", "does not compose components", composed),
+        (
+            "dependencies_inherit_configuration",
+            "does not compose components",
+            composed,
+        ),
+        (
+            "exclude_files",
+            "mounts folders whole",
+            "keep what the component may not read in another folder",
+        ),
+        (
+            "allowed_http_hosts",
+            "does not know this older key",
+            "write allowed_outbound_hosts = [\"https://...\"]",
+        ),
+    ] {
+        table.refuse(name, &format!("this host {what}"), help);
+    }
+}
+
+fn values(node: &Node<'_>, variables: &Variables) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for (name, node) in node
+        .table()
+        .map(|table| table.entries())
+        .unwrap_or_default()
+    {
+        if !ident::is_lower_snake(name) {
+            node.fault(
+                format!("{name:?} cannot name a variable"),
+                "write lower-case words of letters and digits, joined by '_', each beginning with a letter",
+            );
+        }
+        if let Some(value) = variables.resolve(&node) {
+            values.insert(name.to_owned(), value);
+        }
+    }
+    values
+}
+
+fn texts(node: &Node<'_>) -> BTreeMap<String, String> {
+    let entries = node
+        .table()
+        .map(|table| table.entries())
+        .unwrap_or_default();
+    let text = |(name, node): (&str, Node<'_>)| Some((name.to_owned(), node.string()?.to_owned()));
+    entries.into_iter().filter_map(text).collect()
+}
+
+fn allowed_hosts(node: &Node<'_>, variables: &Variables) -> AllowedHosts {
+    let entry = |node: &Node<'_>| {
+        let value = variables.resolve(node)?;
+        match value.expose().parse::<AllowedHost>() {
+            // An origin that came of a secret shows as its template.
+            Ok(host) if value.is_secret() => Some(host.shown_as(node.string()?)),
+            Ok(host) => Some(host),
+            Err(error) => {
+                node.fault(error.to_string(), AllowedHostError::HELP);
+                None
+            }
+        }
+    };
+    node.list()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(entry)
+        .collect()
+}
+
+fn labels(node: &Node<'_>) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for node in node.list().unwrap_or_default() {
+        let Some(label) = node.string() else { continue };
+        tool::check_label(&node, label);
+        if !labels.iter().any(|other| other == label) {
+            labels.push(label.to_owned());
+        }
+    }
+    labels
+}

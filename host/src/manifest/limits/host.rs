@@ -1,0 +1,110 @@
+//! The limits of a node.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{MOST_IN_FLIGHT, TIMES, TIMES_OR_NONE, count};
+use crate::manifest::reader::Table;
+use crate::manifest::spec::{as_duration, as_size};
+
+/// Requests that a node works on at once. Each has at most one instance, and an
+/// instance's memory is reserved ahead: a thousand of the default size is 64 GiB
+/// of addresses, and no memory until it is touched.
+const NODE_IN_FLIGHT: NonZeroU32 = count(1024);
+
+/// Requests that may wait beyond those. As many again: a burst of twice what a
+/// node can work on is served late rather than shed.
+const QUEUE: u32 = 1024;
+
+/// How long they may wait. A client that gets its 503 within a second can still
+/// try another node.
+const QUEUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Connections open at once. An idle one costs its buffers, some 16 KiB: 64 MiB
+/// for all of them.
+const CONNECTIONS: NonZeroU32 = count(4096);
+
+/// From a connection's first byte, or its last response, to a whole head. A slow
+/// network needs a second; what takes ten is not about to send one.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// Largest head of a request: nginx's four buffers of 8 KiB.
+const HEADER_BYTES: usize = 32 << 10;
+
+/// Longest silence inside a request's body, and longest time that a client may
+/// take none of its response.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// How long a node that ends lets its connections finish. Kubernetes kills after
+/// 30 s, and the rest of the end needs its time too.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Enough for any queue; each entry is a task.
+const MOST_QUEUED: u32 = 1 << 20;
+
+/// As many as a process may have files by the usual hard limit.
+const MOST_CONNECTIONS: u32 = 1 << 20;
+
+/// The HTTP library reads at least 8 KiB; h2 counts heads in 32 bits.
+const HEADER_SIZES: RangeInclusive<usize> = 8 << 10..=1 << 20;
+
+/// The limits of a node as a whole: `[application.tool.warmlink.limits]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostLimits {
+    /// Requests worked on at once.
+    pub in_flight: NonZeroU32,
+    /// Requests that may wait, here and before each component.
+    pub queue: u32,
+    /// How long they may wait.
+    #[serde(serialize_with = "as_duration")]
+    pub queue_wait: Duration,
+    /// Connections open at once.
+    pub connections: NonZeroU32,
+    /// From a connection's first byte to a whole request head.
+    #[serde(serialize_with = "as_duration")]
+    pub header_time: Duration,
+    /// Bytes of a request head.
+    #[serde(serialize_with = "as_size")]
+    pub header_bytes: usize,
+    /// Longest silence inside a request's body.
+    #[serde(serialize_with = "as_duration")]
+    pub body_time: Duration,
+    /// How long a node that ends lets its connections finish.
+    #[serde(serialize_with = "as_duration")]
+    pub drain: Duration,
+}
+
+impl Default for HostLimits {
+    fn default() -> Self {
+        Self {
+            in_flight: NODE_IN_FLIGHT,
+            queue: QUEUE,
+            queue_wait: QUEUE_WAIT,
+            connections: CONNECTIONS,
+            header_time: HEADER_TIME,
+            header_bytes: HEADER_BYTES,
+            body_time: BODY_TIME,
+            drain: DRAIN,
+        }
+    }
+}
+
+impl HostLimits {
+    pub(in crate::manifest) fn read(mut table: Table<'_>) -> Self {
+        let limits = Self {
+            in_flight: table.positive_or("in_flight", NODE_IN_FLIGHT, MOST_IN_FLIGHT),
+            queue: table.count_or("queue", QUEUE, MOST_QUEUED),
+            queue_wait: table.duration_or("queue_wait", QUEUE_WAIT, TIMES_OR_NONE),
+            connections: table.positive_or("connections", CONNECTIONS, MOST_CONNECTIONS),
+            header_time: table.duration_or("header_time", HEADER_TIME, TIMES),
+            header_bytes: table.size_or("header_bytes", HEADER_BYTES, HEADER_SIZES),
+            body_time: table.duration_or("body_time", BODY_TIME, TIMES),
+            drain: table.duration_or("drain", DRAIN, TIMES_OR_NONE),
+        };
+        table.finish();
+        limits
+    }
+}
