@@ -5,10 +5,12 @@
 //! once per component revision (its [`Grants`]), and *viewed* once per call
 //! (its [`View`]). Pools outlive all three; a guest only ever holds handles.
 
-use crate::manifest::AllowedHosts;
+use crate::manifest::{AllowedHosts, Value};
 use crate::pool::Pools;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::AsContextMut;
 use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
@@ -25,7 +27,7 @@ pub struct Grants {
     /// The component's name in the manifest, for logs and metrics.
     pub component: Arc<str>,
     /// The component's variables, resolved.
-    pub variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, Value>,
     /// Which addresses it may open.
     pub hosts: AllowedHosts,
     /// Its key-value stores, by label.
@@ -37,10 +39,46 @@ pub struct Grants {
 /// One request as its imports see it.
 #[derive(Debug)]
 pub struct Call {
-    /// When the answer's head is due. No wait of an import goes past it.
+    /// When the answer's head is due.
     pub deadline: Instant,
+    /// How much longer the answer's body may take.
+    pub body_total: Duration,
     /// The id the client is told, for the log lines of its imports.
     pub request_id: Arc<str>,
+    /// The head is there: what is asked for now is for the body.
+    answered: AtomicBool,
+}
+
+impl Call {
+    /// A request whose head is due at `deadline`, and its body `body_total`
+    /// later.
+    pub fn new(deadline: Instant, body_total: Duration, request_id: Arc<str>) -> Self {
+        Self {
+            deadline,
+            body_total,
+            request_id,
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer's head is there.
+    pub fn answered(&self) {
+        self.answered.store(true, Relaxed);
+    }
+
+    /// No wait of an import that begins now goes past this.
+    pub fn due(&self) -> Instant {
+        if self.answered.load(Relaxed) {
+            self.body_due()
+        } else {
+            self.deadline
+        }
+    }
+
+    /// No result is read for longer than this: it may be for the body.
+    pub fn body_due(&self) -> Instant {
+        self.deadline + self.body_total
+    }
 }
 
 /// The state that capabilities keep in a store.

@@ -60,7 +60,7 @@ enum Refusal {
 
 fn value(grants: &Grants, name: &str) -> Result<String, Refusal> {
     if let Some(value) = grants.variables.get(name) {
-        return Ok(value.clone());
+        return Ok(value.expose().to_owned());
     }
     match fault(name) {
         Some(fault) => Err(Refusal::InvalidName(format!("{name:?} {fault}"))),

@@ -103,7 +103,7 @@ impl Caller {
         mut store: impl AsContextMut<Data = T>,
         handle: &Resource<Store>,
     ) -> wasmtime::Result<Self> {
-        let deadline = current_call(&mut store)?.deadline;
+        let deadline = current_call(&mut store)?.due();
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
         let store = view.table.get(handle)?.0.clone();

@@ -114,7 +114,7 @@ impl Caller {
         mut store: impl AsContextMut<Data = T>,
         connection: &Resource<Connection>,
     ) -> wasmtime::Result<Self> {
-        let deadline = current_call(&mut store)?.deadline;
+        let deadline = current_call(&mut store)?.due();
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
         let session = view.table.get(connection)?.0.clone();

@@ -129,9 +129,17 @@ impl Target {
 
     /// The same target, its server's certificate checked against these
     /// certificates (PEM) instead of the system's or `sslrootcert`.
+    ///
+    /// Who names an authority wants to know the server: the connection is
+    /// refused where the server does not speak TLS or is not the one named,
+    /// unless the address itself asks for less (`verify-ca`, `disable`).
     #[must_use]
     pub fn with_root_certificates(mut self, pem: &[u8]) -> Self {
         self.roots = Some(Roots::Pem(pem.into()));
+        if matches!(self.tls, TlsMode::Prefer | TlsMode::Require) {
+            self.tls = TlsMode::VerifyFull;
+            self.config.ssl_mode(SslMode::Require);
+        }
         self
     }
 
@@ -157,6 +165,25 @@ impl Target {
             host,
             port: self.port(),
         }
+    }
+
+    /// All that an allow-list has to grant: the origin, and the address that
+    /// the connection goes to if the text gives one apart (`hostaddr`).
+    #[must_use]
+    pub fn origins(&self) -> Vec<Origin> {
+        let origin = self.origin();
+        let apart = self.config.get_hostaddrs().first().map(|address| Origin {
+            host: address.to_string(),
+            ..origin.clone()
+        });
+        let apart = apart.filter(|apart| *apart != origin);
+        std::iter::once(origin).chain(apart).collect()
+    }
+
+    /// Whether connecting reads a file of this machine (`sslrootcert`).
+    #[must_use]
+    pub fn names_a_file(&self) -> bool {
+        matches!(self.roots, Some(Roots::File(_)))
     }
 
     /// The role that the pool signs on as.

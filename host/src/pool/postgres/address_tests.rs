@@ -113,6 +113,52 @@ fn faults_name_the_option_and_nothing_else() {
 }
 
 #[test]
+fn where_a_connection_goes_has_to_be_granted_too() {
+    let shown = |text: &str| -> Vec<String> {
+        let origins = parse(text).origins();
+        origins.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(shown("postgres://u@h/d"), ["postgres://h:5432"]);
+    assert_eq!(
+        shown("host=h hostaddr=10.0.0.1 user=u"),
+        ["postgres://h:5432", "postgres://10.0.0.1:5432"]
+    );
+    assert_eq!(
+        shown("hostaddr=10.0.0.1 user=u"),
+        ["postgres://10.0.0.1:5432"]
+    );
+}
+
+#[test]
+fn a_root_certificate_of_the_callers_is_part_of_the_target() {
+    const CA: &[u8] = include_bytes!("test_ca.pem");
+    let mode = |text: &str| parse(&format!("postgres://u@h/d{text}"));
+    let trusting = mode("").with_root_certificates(CA);
+    let others = [mode(""), mode("").with_root_certificates(b"other")];
+    assert!(!others.contains(&trusting));
+    assert_eq!(trusting, mode("").with_root_certificates(CA));
+    assert!(!trusting.names_a_file());
+    assert!(mode("?sslrootcert=/ca.pem").names_a_file());
+    for (text, tls, ssl) in [
+        ("", TlsMode::VerifyFull, SslMode::Require),
+        ("?sslmode=require", TlsMode::VerifyFull, SslMode::Require),
+        ("?sslmode=verify-ca", TlsMode::VerifyCa, SslMode::Require),
+        ("?sslmode=disable", TlsMode::Disable, SslMode::Disable),
+    ] {
+        let target = mode(text).with_root_certificates(CA);
+        assert_eq!((target.tls, target.config.get_ssl_mode()), (tls, ssl));
+        assert_eq!(target.check(), Ok(()));
+    }
+    for pem in [&b""[..], b"not PEM", &CA[..CA.len() / 2]] {
+        let checked = mode("").with_root_certificates(pem).check();
+        assert!(
+            matches!(checked, Err(AddressError::RootCertificates(_))),
+            "{checked:?}"
+        );
+    }
+}
+
+#[test]
 fn nothing_shows_the_password() {
     let target = parse("postgres://app:s3cret@h/d").with_root_certificates(b"pem");
     for shown in [

@@ -1,0 +1,70 @@
+//! Requests that components send: `wasi:http/client@0.3` and
+//! `wasi:http/outgoing-handler@0.2`, held to the component's allowed hosts.
+
+use super::Grants;
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+
+/// A store's way out over HTTP.
+#[derive(Debug)]
+pub struct Outbound {
+    grants: Arc<Grants>,
+    longest: Duration,
+}
+
+type Sent = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), Error>> + Send>,
+);
+
+impl Outbound {
+    /// A way to the hosts that `grants` allow. No answer is waited for longer
+    /// than `longest`, the deadline of the requests that ask for it.
+    pub fn new(grants: Arc<Grants>, longest: Duration) -> Self {
+        Self { grants, longest }
+    }
+
+    fn allows(&self, uri: &http::Uri) -> bool {
+        let Some(host) = uri.host() else { return false };
+        let scheme = uri.scheme_str().unwrap_or("https");
+        let port = uri
+            .port_u16()
+            .unwrap_or(if scheme == "http" { 80 } else { 443 });
+        self.grants.hosts.allows(scheme, host, port)
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _transmitted: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        if !self.allows(request.uri()) {
+            tracing::warn!(
+                component = %self.grants.component,
+                host = request.uri().host().unwrap_or_default(),
+                "request refused: not among the component's allowed_outbound_hosts"
+            );
+            return Box::new(async { Err(Error::HttpRequestDenied) });
+        }
+        let longest = self.longest;
+        let asked = options.unwrap_or_default();
+        let bound = |asked: Option<Duration>| Some(asked.unwrap_or(longest).min(longest));
+        let options = RequestOptions {
+            connect_timeout: bound(asked.connect_timeout),
+            first_byte_timeout: bound(asked.first_byte_timeout),
+            between_bytes_timeout: bound(asked.between_bytes_timeout),
+        };
+        Box::new(async move {
+            let (response, io) = default_send_request(request, Some(options)).await?;
+            Ok((
+                response.map(BodyExt::boxed_unsync),
+                Box::new(io) as Box<dyn Future<Output = _> + Send>,
+            ))
+        })
+    }
+}
