@@ -1,0 +1,139 @@
+//! Deciding to serve or to shed, before any guest exists.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::{Instant, timeout_at};
+
+/// Everything is in use, and the queue is full or did not move in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{limit} requests in flight, {waiting} waiting")]
+pub struct Shed {
+    /// How many may be in flight.
+    pub limit: usize,
+    /// How many were waiting.
+    pub waiting: usize,
+}
+
+/// A bounded number of requests in flight, and a bounded, fair queue.
+#[derive(Debug)]
+pub struct Admission {
+    permits: Arc<Semaphore>,
+    limit: usize,
+    waiting: AtomicUsize,
+    queue: usize,
+    queue_wait: Duration,
+}
+
+/// A place in flight, given back when dropped.
+#[derive(Debug)]
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Admission {
+    /// Room for `limit` in flight, and `queue` waiting for `queue_wait` at most.
+    pub fn new(limit: usize, queue: usize, queue_wait: Duration) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            limit,
+            waiting: AtomicUsize::new(0),
+            queue,
+            queue_wait,
+        }
+    }
+
+    /// Waits for a place, in order of arrival, no longer than `deadline`.
+    /// Dropping the future gives the place in the queue up.
+    ///
+    /// # Errors
+    ///
+    /// [`Shed`] at once where the queue is full, later where it did not move.
+    pub async fn admit(&self, deadline: Instant) -> Result<Permit, Shed> {
+        match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => return Ok(Permit(permit)),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
+        }
+        let shed = |waiting| Shed {
+            limit: self.limit,
+            waiting,
+        };
+        let ahead = self.waiting.fetch_add(1, Relaxed);
+        let _place = Place(&self.waiting);
+        if ahead >= self.queue {
+            return Err(shed(ahead));
+        }
+        let until = deadline.min(Instant::now() + self.queue_wait);
+        match timeout_at(until, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Permit(permit)),
+            Ok(Err(_)) | Err(_) => Err(shed(ahead)),
+        }
+    }
+
+    /// How many are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.limit - self.permits.available_permits().min(self.limit)
+    }
+}
+
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sheds_at_once_when_the_queue_is_full() {
+        let admission = Admission::new(1, 0, Duration::from_secs(1));
+        let held = admission.admit(soon()).await.unwrap();
+        let before = Instant::now();
+        assert_eq!(
+            admission.admit(soon()).await.unwrap_err(),
+            Shed {
+                limit: 1,
+                waiting: 0
+            }
+        );
+        assert_eq!(Instant::now(), before, "no wait");
+        drop(held);
+        admission.admit(soon()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_no_longer_than_the_queue_or_the_deadline() {
+        let admission = Admission::new(1, 8, Duration::from_secs(1));
+        let _held = admission.admit(soon()).await.unwrap();
+        let before = Instant::now();
+        admission.admit(soon()).await.unwrap_err();
+        assert_eq!(Instant::now() - before, Duration::from_secs(1));
+        let before = Instant::now();
+        let deadline = before + Duration::from_millis(10);
+        admission.admit(deadline).await.unwrap_err();
+        assert!(Instant::now() - before < Duration::from_millis(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_wait_leaves_the_queue() {
+        let admission = Arc::new(Admission::new(1, 1, Duration::from_secs(60)));
+        let held = admission.admit(soon()).await.unwrap();
+        {
+            let mut wait = std::pin::pin!(admission.admit(soon()));
+            assert!(futures::poll!(wait.as_mut()).is_pending());
+            admission.admit(soon()).await.unwrap_err();
+        }
+        let mut wait = std::pin::pin!(admission.admit(soon()));
+        assert!(futures::poll!(wait.as_mut()).is_pending(), "queued again");
+        drop(held);
+        wait.await.unwrap();
+        assert_eq!(admission.in_flight(), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a store holds for its guest.
+
+use super::ticket::{Fate, Ticket};
+use crate::capability::outbound_http::Outbound;
+use crate::capability::{Capabilities, HasCapabilities, View};
+use std::sync::{Arc, Weak};
+use wasmtime::component::{GuestTaskId, ResourceTable};
+use wasmtime::{ResourceLimiter, StoreLimits};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// A store's data.
+pub struct Guest {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    capabilities: Capabilities,
+    limits: StoreLimits,
+    tickets: Vec<Weak<Ticket>>,
+}
+
+impl Guest {
+    pub(super) fn new(
+        wasi: WasiCtx,
+        outbound: Outbound,
+        capabilities: Capabilities,
+        limits: StoreLimits,
+        handles: usize,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(handles);
+        Self {
+            table,
+            wasi,
+            http: WasiHttpCtx::new(),
+            outbound,
+            capabilities,
+            limits,
+            tickets: Vec::new(),
+        }
+    }
+
+    /// A request begins in this store, as the component-model task `task`.
+    pub(super) fn begin(&mut self, task: GuestTaskId, ticket: &Arc<Ticket>) {
+        self.tickets.retain(|ticket| ticket.strong_count() > 0);
+        self.tickets.push(Arc::downgrade(ticket));
+        self.capabilities.begin(task, ticket.call().clone());
+    }
+
+    /// The store ends before its requests do.
+    pub(super) fn doom(&self, fate: Fate) {
+        for ticket in &self.tickets {
+            if let Some(ticket) = ticket.upgrade() {
+                ticket.set_fate(fate);
+            }
+        }
+    }
+
+    pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+impl HasCapabilities for Guest {
+    fn capabilities(&mut self) -> View<'_> {
+        View {
+            state: &mut self.capabilities,
+            table: &mut self.table,
+        }
+    }
+}

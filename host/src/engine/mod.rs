@@ -1,0 +1,23 @@
+//! Components as wasmtime runs them: compiled once, instantiated ahead of
+//! their requests, ended when they trap or overstay.
+//!
+//! This is the only place that knows wasmtime's request handler, whose shape
+//! changes between releases.
+
+pub mod admission;
+pub mod body;
+pub mod compile;
+pub mod config;
+pub mod endpoint;
+pub mod epoch;
+pub mod guest;
+pub mod linker;
+pub mod stdio;
+pub mod ticket;
+pub mod worker;
+
+pub use admission::{Admission, Permit};
+pub use body::GuestBody;
+pub use compile::Compiler;
+pub use config::{Engine, Sizing};
+pub use endpoint::{Endpoint, Revision};

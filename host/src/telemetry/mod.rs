@@ -1,0 +1,7 @@
+//! What the host says about itself: metrics, and logs.
+
+pub mod logging;
+pub mod metrics;
+pub mod process;
+
+pub use metrics::{METRICS_TYPE, Metrics};
