@@ -1,7 +1,10 @@
 //! The command line: one file per subcommand.
 
+mod application;
+mod check;
 mod seed;
 mod services;
+mod up;
 mod upload;
 
 use std::ffi::OsString;
@@ -27,6 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::UpArgs),
+    Check(check::CheckArgs),
     Seed(seed::SeedArgs),
     Services(services::ServicesArgs),
     #[command(name = local::guard::SUBCOMMAND, hide = true)]
@@ -91,6 +96,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::GuardServer(args) => return local::guard::exec(&args),
+        Command::Up(args) => up::run(args),
+        Command::Check(args) => check::run(args),
         Command::Seed(args) => seed::run(args),
         Command::Services(args) => services::run(args),
     };

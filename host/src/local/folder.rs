@@ -13,6 +13,8 @@ use super::error::Error;
 /// Where homes go that the servers' account could not reach in the state folder.
 const ELSEWHERE: &str = "/var/lib/warmlink";
 
+const LOCK: &str = "lock";
+
 /// An open, locked state folder.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -36,17 +38,28 @@ impl Folder {
     /// Makes the folder if need be, and takes its lock.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let account = Account::for_servers()?;
-        if !path.exists() {
-            // What is secret inside is closed by itself; the way there is open,
-            // because the servers may run as somebody else.
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(path)
-                .map_err(Error::io("create", path))?;
-        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .map_err(Error::io("create", path))?;
         let path = path.canonicalize().map_err(Error::io("open", path))?;
+        let used = path
+            .read_dir()
+            .map_err(Error::io("open", &path))?
+            .next()
+            .is_some();
+        let ours = !used || path.join(LOCK).exists();
         let lock = lock(&path)?;
+        if account.is_some() && ours {
+            // The servers run as somebody else, who must pass through. What is
+            // secret inside is closed by itself.
+            let open = || {
+                let mode = fs::metadata(&path)?.permissions().mode();
+                fs::set_permissions(&path, Permissions::from_mode(mode | 0o011))
+            };
+            open().map_err(Error::io("open the way into", &path))?;
+        }
         Ok(Self {
             path,
             account,
@@ -265,7 +278,7 @@ impl Home {
 }
 
 fn lock(folder: &Path) -> Result<File, Error> {
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,0 +1,217 @@
+//! From flags, environment and manifest to a node that is ready to be begun.
+
+use super::Failure;
+use crate::app::{Node, preflight};
+use crate::config::{Config, Faults, NodeArgs, Secret, Servers, from_environment};
+use crate::local::{Options, Services, Settings};
+use crate::manifest;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a manifest says in place of a server that does not run yet. Only its
+/// form matters: nothing connects to it.
+const PRIVATE_DATABASE: &str = "postgres://private@localhost/private";
+const PRIVATE_VALKEY: &str = "redis://localhost:6379";
+
+/// Which application, and how this node runs.
+#[derive(Debug, Args)]
+pub(super) struct ApplicationArgs {
+    /// The application's manifest, or the folder that holds its `spin.toml`.
+    #[arg(default_value = "spin.toml", value_name = "MANIFEST")]
+    manifest: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// An application whose manifest and configuration hold no fault.
+pub(super) struct Application {
+    pub(super) config: Config,
+    pub(super) spec: manifest::Spec,
+    /// What deserves a word though it is no fault.
+    pub(super) notes: Vec<String>,
+    text: String,
+    base: PathBuf,
+    private: Private,
+}
+
+/// The servers that the manifest's variables ask for and nobody named.
+#[derive(Debug, Clone, Copy, Default)]
+struct Private {
+    database: bool,
+    valkey: bool,
+}
+
+impl ApplicationArgs {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the configuration and of the manifest, at once.
+    pub(super) fn read(self) -> Result<Application, Failure> {
+        let path = if self.manifest.is_dir() {
+            self.manifest.join("spin.toml")
+        } else {
+            self.manifest
+        };
+        let mut faults = Faults::default();
+        let config = self
+            .node
+            .resolve()
+            .map_err(|found| faults.merge(found))
+            .ok();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| {
+                faults.add(
+                    path.display().to_string(),
+                    error.to_string(),
+                    "name a manifest: `warmlink up path/to/spin.toml`",
+                );
+            })
+            .ok();
+        // Variables can only be judged with the configuration's addresses.
+        let (Some(config), Some(text)) = (config, text) else {
+            return Err(failed(&path, &faults));
+        };
+        let private = Private::wanted(&text, &config);
+        let database = private.database.then(|| PRIVATE_DATABASE.into());
+        let valkey = private.valkey.then(|| PRIVATE_VALKEY.into());
+        let (spec, notes) =
+            resolve(&text, &config, database, valkey).map_err(|found| failed(&path, &found))?;
+        Ok(Application {
+            config,
+            spec,
+            notes,
+            text,
+            base: folder_of(&path),
+            private,
+        })
+    }
+}
+
+impl Application {
+    /// Starts the servers that the application is to have of its own.
+    ///
+    /// # Errors
+    ///
+    /// When one is missing or does not start.
+    pub(super) async fn services(&self) -> Result<Services, Failure> {
+        let options = Options {
+            state: self.config.state.clone(),
+            postgres: self.private.database.then(Settings::default),
+            valkey: self.private.valkey.then(Settings::default),
+        };
+        Ok(Services::start(options).await?)
+    }
+
+    /// The node, its variables filled in with where `services` are.
+    ///
+    /// # Errors
+    ///
+    /// What the real addresses bring to light; nothing, as a rule.
+    pub(super) fn node(self, services: &Services) -> Result<Node, Failure> {
+        let database = services.database_url().cloned();
+        let valkey = services.valkey_url().cloned();
+        let (spec, _) = resolve(&self.text, &self.config, database, valkey)
+            .map_err(|found| Failure::usage(found.to_string()))?;
+        Ok(Node {
+            config: self.config,
+            spec,
+            base: self.base,
+        })
+    }
+
+    /// The names of the servers that `up` would start.
+    pub(super) fn private_servers(&self) -> Vec<&'static str> {
+        let database = self.private.database.then_some("PostgreSQL");
+        let valkey = self.private.valkey.then_some("Valkey");
+        database.into_iter().chain(valkey).collect()
+    }
+}
+
+impl Private {
+    fn wanted(text: &str, config: &Config) -> Self {
+        // A text that is no TOML is the manifest reader's to complain about.
+        let manifest: toml::Table = text.parse().unwrap_or_default();
+        let declares = |name: &str| {
+            manifest
+                .get("variables")
+                .is_some_and(|variables| variables.get(name).is_some())
+                && std::env::var_os(format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase()))
+                    .is_none()
+        };
+        Self {
+            database: config.database_url.is_none() && declares("database_url"),
+            valkey: config.valkey_url.is_none() && declares("valkey_url"),
+        }
+    }
+}
+
+/// Reads the manifest with the addresses of the configuration or, where it has
+/// none, with those given.
+fn resolve(
+    text: &str,
+    config: &Config,
+    database: Option<Secret>,
+    valkey: Option<Secret>,
+) -> Result<(manifest::Spec, Vec<String>), Faults> {
+    let mut faults = Faults::default();
+    let mut environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    // An address is an address by whichever of its two names it is given.
+    let mut given = |configured: &Option<Secret>, name: &str, private: Option<Secret>| {
+        let own = environment.remove(&format!("SPIN_VARIABLE_{name}"));
+        configured.clone().or(own.map(Secret::from)).or(private)
+    };
+    let database = given(&config.database_url, "DATABASE_URL", database);
+    let valkey = given(&config.valkey_url, "VALKEY_URL", valkey);
+    let database = database.and_then(|url| {
+        let target = preflight::postgres_target(&mut faults, "DATABASE_URL", &url)?;
+        Some((url, target.origin().to_string()))
+    });
+    let valkey = valkey.and_then(|url| {
+        if url.is_empty() {
+            return Some((url, String::new()));
+        }
+        let target = preflight::valkey_target(&mut faults, "VALKEY_URL", &url)?;
+        Some((url, preflight::valkey_origin(&target)))
+    });
+    let bad_addresses = !faults.is_empty();
+    let values = from_environment(environment, Servers { database, valkey });
+    let read = manifest::read(text, &values).and_then(|spec| {
+        let mut notes = spec.notes();
+        notes.extend(preflight::check(&spec)?);
+        Ok((spec, notes))
+    });
+    match read {
+        Ok(read) => faults.or(read),
+        Err(found) => {
+            // A variable that is only missing because its address is no
+            // address was named already.
+            let follows = |key: &str| {
+                bad_addresses
+                    && (key == "variables.database_url" || key == "variables.database_origin")
+            };
+            for fault in found {
+                if !follows(&fault.key) {
+                    faults.push(fault);
+                }
+            }
+            Err(faults)
+        }
+    }
+}
+
+fn folder_of(manifest: &Path) -> PathBuf {
+    match manifest.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn failed(manifest: &Path, faults: &Faults) -> Failure {
+    let count = faults.len();
+    let noun = if count == 1 { "fault" } else { "faults" };
+    Failure::usage(format!("{}: {count} {noun}\n{faults}", manifest.display()))
+}

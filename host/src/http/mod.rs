@@ -1,0 +1,13 @@
+//! HTTP: connections in, requests to their endpoints, responses out. The only
+//! place that knows hyper.
+
+pub mod conn;
+pub mod exchange;
+pub mod io;
+pub mod listener;
+pub mod request;
+pub mod respond;
+pub mod service;
+
+pub use listener::Listener;
+pub use service::Service;

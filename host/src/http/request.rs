@@ -1,0 +1,205 @@
+//! A client's request, made ready for a guest: its body bounded, its target
+//! absolute, Spin's headers in place.
+
+use crate::router::Match;
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// How far a request's body has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Upload {
+    /// It is whole, or nobody waits for more of it.
+    Settled = 0,
+    /// The guest waits for the client to send more.
+    Awaited = 1,
+    /// It went over the limit.
+    TooLarge = 2,
+    /// The client sent nothing for too long.
+    TooSlow = 3,
+}
+
+/// A view of a body that has been handed to a guest.
+#[derive(Debug, Clone)]
+pub struct UploadWatch(Arc<AtomicU8>);
+
+impl UploadWatch {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(Upload::Settled as u8)))
+    }
+
+    fn set(&self, upload: Upload) {
+        self.0.store(upload as u8, Relaxed);
+    }
+
+    /// How far the body has come.
+    pub fn get(&self) -> Upload {
+        match self.0.load(Relaxed) {
+            1 => Upload::Awaited,
+            2 => Upload::TooLarge,
+            3 => Upload::TooSlow,
+            _ => Upload::Settled,
+        }
+    }
+}
+
+/// Wraps `body` so that a guest never reads more than `limit` bytes of it and
+/// never waits longer than `patience` for the next of them.
+pub fn bounded(body: Incoming, limit: u64, patience: Duration) -> (WasiBody, UploadWatch) {
+    let watch = UploadWatch::new();
+    if body.is_end_stream() {
+        let empty = http_body_util::Empty::new().map_err(|never| match never {});
+        return (empty.boxed_unsync(), watch);
+    }
+    let bounded = Bounded {
+        inner: body,
+        left: limit,
+        patience,
+        timer: None,
+        watch: watch.clone(),
+    };
+    (bounded.boxed_unsync(), watch)
+}
+
+struct Bounded {
+    inner: Incoming,
+    left: u64,
+    patience: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    watch: UploadWatch,
+}
+
+impl Body for Bounded {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                this.timer = None;
+                this.watch.set(Upload::Settled);
+                let Some(frame) = frame else {
+                    return Poll::Ready(None);
+                };
+                let frame = frame.map_err(Error::from)?;
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match this.left.checked_sub(length) {
+                    Some(left) => {
+                        this.left = left;
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    None => {
+                        this.watch.set(Upload::TooLarge);
+                        Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))))
+                    }
+                }
+            }
+            Poll::Pending => {
+                this.watch.set(Upload::Awaited);
+                let patience = this.patience;
+                let timer = this.timer.get_or_insert_with(|| {
+                    Box::pin(tokio::time::sleep_until(Instant::now() + patience))
+                });
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.watch.set(Upload::TooSlow);
+                Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The request's target with a scheme and an authority, which guests ask for
+/// and HTTP/1 leaves to the `Host` header.
+pub fn absolute_target(request: &Request<Incoming>) -> Option<Uri> {
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    if parts.authority.is_none() {
+        parts.authority = Some(match request.headers().get(HOST) {
+            Some(host) => Authority::try_from(host.as_bytes()).ok()?,
+            // HTTP/1.0 need not name its host.
+            None => Authority::from_static("localhost"),
+        });
+    }
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    Uri::from_parts(parts).ok()
+}
+
+/// Replaces whatever `spin-*` headers the client sent with the host's own.
+pub fn set_spin_headers(
+    headers: &mut HeaderMap,
+    target: &Uri,
+    matched: &Match<'_, '_>,
+    peer: SocketAddr,
+) {
+    let forged: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("spin-"))
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    let mut set = |name: HeaderName, value: &str| {
+        // A path holds nothing that a header cannot; what does is left out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    let pattern = matched.pattern;
+    set(HeaderName::from_static("spin-path-info"), matched.path_info);
+    set(
+        HeaderName::from_static("spin-full-url"),
+        &target.to_string(),
+    );
+    set(
+        HeaderName::from_static("spin-matched-route"),
+        &pattern.based(),
+    );
+    set(HeaderName::from_static("spin-base-path"), Match::BASE);
+    set(
+        HeaderName::from_static("spin-component-route"),
+        pattern.raw_or_prefix(),
+    );
+    set(
+        HeaderName::from_static("spin-raw-component-route"),
+        pattern.raw(),
+    );
+    set(
+        HeaderName::from_static("spin-client-addr"),
+        &peer.to_string(),
+    );
+    for (name, value) in matched.params() {
+        if let Ok(name) = HeaderName::try_from(format!("spin-path-match-{name}")) {
+            set(name, value);
+        }
+    }
+}

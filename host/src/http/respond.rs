@@ -1,0 +1,230 @@
+//! Responses: a guest's, a failure's, the host's own.
+
+use super::exchange::Exchange;
+use crate::engine::GuestBody;
+use crate::engine::body::BodyError;
+use crate::error::{Failure, Kind};
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A body that ends within this many bytes is sent whole, in one write with
+/// its length: that took a host from 0.42 to 0.52 of a native server's
+/// throughput, against sending the same bytes in chunks as they come.
+const WHOLE_BYTES: usize = 8 << 10;
+
+/// How long a small body is waited for before its head is sent without it.
+const WHOLE_WAIT: Duration = Duration::from_millis(2);
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A response's body, with the record of its exchange.
+#[derive(Debug)]
+pub struct ResponseBody {
+    content: Content,
+    _exchange: Exchange,
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    Streamed {
+        first: Option<Bytes>,
+        rest: Box<GuestBody>,
+    },
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Streamed { first, rest } => match first.take() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => Pin::new(rest.as_mut()).poll_frame(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Streamed { first, rest } => first.is_none() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            Content::Streamed { first, rest } => {
+                let first = first.as_ref().map_or(0, Bytes::len) as u64;
+                let rest = rest.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower() + first);
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper + first);
+                }
+                hint
+            }
+        }
+    }
+}
+
+/// A guest's response: whole where its body is short and there, else streamed.
+///
+/// # Errors
+///
+/// When the body breaks before its head was sent, so that the client can
+/// still be told.
+pub async fn from_guest(
+    response: Response<GuestBody>,
+    mut exchange: Exchange,
+) -> Result<Response<ResponseBody>, (Failure, Exchange)> {
+    let (mut parts, mut body) = response.into_parts();
+    let mut first = BytesMut::new();
+    let gathered = tokio::time::timeout(WHOLE_WAIT, gather(&mut body, &mut first)).await;
+    let content = match gathered {
+        Ok(Ok(true)) => {
+            if may_have_length(parts.status) && !parts.headers.contains_key(CONTENT_LENGTH) {
+                parts.headers.insert(CONTENT_LENGTH, first.len().into());
+            }
+            Content::Whole((!first.is_empty()).then(|| first.freeze()))
+        }
+        Ok(Err(error)) => {
+            let kind = match &error {
+                BodyError::Guest(fate) => fate.kind(),
+                BodyError::Idle(_) | BodyError::Total(_) => Kind::Deadline,
+                BodyError::Reported(_) => Kind::GuestError,
+            };
+            return Err((Failure::new(kind, error.to_string()), exchange));
+        }
+        Ok(Ok(false)) | Err(_) => Content::Streamed {
+            first: (!first.is_empty()).then(|| first.freeze()),
+            rest: Box::new(body),
+        },
+    };
+    exchange.answered(parts.status);
+    set_request_id(&mut parts.headers, &exchange);
+    let body = ResponseBody {
+        content,
+        _exchange: exchange,
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// Reads up to [`WHOLE_BYTES`]; answers whether that was all. What was read
+/// stays in `bytes` when the wait is given up.
+async fn gather(body: &mut GuestBody, bytes: &mut BytesMut) -> Result<bool, BodyError> {
+    while bytes.len() <= WHOLE_BYTES {
+        let Some(frame) = body.frame().await else {
+            return Ok(true);
+        };
+        // Trailers have no place after a body with a length; they are rare,
+        // and a body that is short needs none.
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(false)
+}
+
+fn may_have_length(status: StatusCode) -> bool {
+    !(status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED)
+}
+
+/// What a client is told of a failure.
+pub fn from_failure(failure: &Failure, mut exchange: Exchange) -> Response<ResponseBody> {
+    let kind = failure.kind;
+    let status = status(kind);
+    exchange.answered(status);
+    let mut response = Response::new(ResponseBody {
+        content: Content::Whole(Some(failure_body(kind))),
+        _exchange: exchange,
+    });
+    *response.status_mut() = status;
+    let body = &response.body()._exchange;
+    let id = HeaderValue::from_str(body.request_id());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(after) = kind.retry_after() {
+        headers.insert(RETRY_AFTER, after.as_secs().into());
+    }
+    if let Ok(id) = id {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    response
+}
+
+/// The host's own text, such as its public metrics.
+pub fn text(
+    content_type: &'static str,
+    text: String,
+    exchange: Exchange,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody {
+        content: Content::Whole(Some(text.into())),
+        _exchange: exchange,
+    });
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Adds the methods that a resource of the host's own does take.
+pub fn allowing(
+    methods: &'static str,
+    mut response: Response<ResponseBody>,
+) -> Response<ResponseBody> {
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+/// A whole HTTP/1.1 response in bytes, for a connection that hyper gave up.
+pub fn raw(kind: Kind) -> Vec<u8> {
+    let status = status(kind);
+    let body = failure_body(kind);
+    let mut response = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len(),
+    )
+    .into_bytes();
+    response.extend_from_slice(&body);
+    response
+}
+
+fn set_request_id(headers: &mut http::HeaderMap, exchange: &Exchange) {
+    if let Ok(id) = HeaderValue::from_str(exchange.request_id()) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+}
+
+fn status(kind: Kind) -> StatusCode {
+    StatusCode::from_u16(kind.status()).expect("every kind has a valid status")
+}
+
+fn failure_body(kind: Kind) -> Bytes {
+    serde_json::json!({ "error": kind.client_text(), "kind": kind.label() })
+        .to_string()
+        .into()
+}

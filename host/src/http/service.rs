@@ -1,0 +1,175 @@
+//! A request's way through the host: pin the table, route, admit, hand over.
+
+use super::exchange::Exchange;
+use super::request::{self, Upload};
+use super::respond::{self, ResponseBody};
+use crate::capability::Call;
+use crate::engine::{Admission, Endpoint, GuestBody};
+use crate::error::{Failure, Kind};
+use crate::live::LiveTable;
+use crate::manifest::HostLimits;
+use crate::router::Match;
+use crate::telemetry::{METRICS_TYPE, Metrics};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::{Body, Incoming};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Longest request id taken over from a client, in bytes.
+const REQUEST_ID_BYTES: usize = 64;
+
+/// What every connection shares.
+#[derive(Debug)]
+pub struct Service {
+    live: Arc<LiveTable>,
+    limits: HostLimits,
+    admission: Admission,
+    metrics: Arc<Metrics>,
+    metrics_path: Option<String>,
+}
+
+impl Service {
+    /// A service that answers from `live`.
+    pub fn new(
+        live: Arc<LiveTable>,
+        limits: HostLimits,
+        metrics: Arc<Metrics>,
+        metrics_path: Option<String>,
+    ) -> Self {
+        Self {
+            admission: Admission::new(
+                limits.in_flight.get() as usize,
+                limits.queue as usize,
+                limits.queue_wait,
+            ),
+            live,
+            limits,
+            metrics,
+            metrics_path,
+        }
+    }
+
+    /// The node's limits.
+    pub fn limits(&self) -> &HostLimits {
+        &self.limits
+    }
+
+    /// The node's metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Answers one request, always.
+    pub async fn respond(
+        &self,
+        core: usize,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let mut exchange = Exchange::begin(request_id(request.headers()));
+        if self.metrics_path.as_deref() == Some(request.uri().path()) {
+            return self.public_metrics(request.method(), exchange);
+        }
+        match self.dispatch(core, peer, request, &mut exchange).await {
+            Ok(response) => match respond::from_guest(response, exchange).await {
+                Ok(response) => response,
+                Err((failure, exchange)) => self.fail(&failure, exchange),
+            },
+            Err(failure) => self.fail(&failure, exchange),
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        core: usize,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+        exchange: &mut Exchange,
+    ) -> Result<Response<GuestBody>, Failure> {
+        let table = self.live.pin();
+        let target = request::absolute_target(&request)
+            .ok_or_else(|| Failure::new(Kind::BadRequest, "no usable request target"))?;
+        let (matched, index) = table.route(target.path()).ok_or(Kind::NoRoute)?;
+        let endpoint = table.endpoint(index).ok_or(Kind::NoRoute)?;
+
+        let limit = endpoint.limits().request_body;
+        if request.body().size_hint().lower() > limit {
+            return Err(Kind::BodyTooLarge.into());
+        }
+        let deadline = exchange.arrived() + endpoint.limits().deadline;
+        // The endpoint's own share first: a place of the node's is never held
+        // while waiting for one busy endpoint.
+        let shed = |shed| Failure::new(Kind::Shed, format!("{}: {shed}", endpoint.id()));
+        let of_endpoint = endpoint.admission().admit(deadline).await.map_err(shed)?;
+        let of_node = self.admission.admit(deadline).await.map_err(shed)?;
+        exchange.admitted(table.clone(), index);
+
+        let call = Arc::new(Call::new(
+            deadline,
+            endpoint.limits().body_total,
+            exchange.request_id().clone(),
+        ));
+        let (request, upload) = self.for_guest(request, target.clone(), &matched, endpoint, peer);
+        let result = endpoint
+            .handle(core, request, call, [of_endpoint, of_node])
+            .await;
+        // A body that broke a limit is what the answer is about, whatever the
+        // guest made of it; and one that was still awaited explains a deadline.
+        match (upload.get(), &result) {
+            (Upload::TooLarge, _) => Err(Kind::BodyTooLarge.into()),
+            (Upload::TooSlow, _) => Err(Kind::RequestTimeout.into()),
+            (Upload::Awaited, Err(failure)) if failure.kind == Kind::Deadline => {
+                Err(Kind::RequestTimeout.into())
+            }
+            (Upload::Awaited | Upload::Settled, _) => result,
+        }
+    }
+
+    fn for_guest(
+        &self,
+        request: Request<Incoming>,
+        target: http::Uri,
+        matched: &Match<'_, '_>,
+        endpoint: &Endpoint,
+        peer: SocketAddr,
+    ) -> (Request<wasmtime_wasi_http::WasiBody>, request::UploadWatch) {
+        let (mut parts, body) = request.into_parts();
+        request::set_spin_headers(&mut parts.headers, &target, matched, peer);
+        parts.uri = target;
+        let (body, upload) =
+            request::bounded(body, endpoint.limits().request_body, self.limits.body_time);
+        (Request::from_parts(parts, body), upload)
+    }
+
+    fn public_metrics(&self, method: &Method, exchange: Exchange) -> Response<ResponseBody> {
+        if method == Method::GET || method == Method::HEAD {
+            respond::text(METRICS_TYPE, self.metrics.render(), exchange)
+        } else {
+            let response = self.fail(&Kind::MethodNotAllowed.into(), exchange);
+            respond::allowing("GET, HEAD", response)
+        }
+    }
+
+    fn fail(&self, failure: &Failure, exchange: Exchange) -> Response<ResponseBody> {
+        self.metrics.count_failure(failure.kind);
+        tracing::debug!(request_id = %exchange.request_id(), "{failure}");
+        respond::from_failure(failure, exchange)
+    }
+}
+
+/// The client's own id for the request where it sent a sensible one, else a
+/// new one of 16 hexadecimal digits.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    headers
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| {
+            !id.is_empty()
+                && id.len() <= REQUEST_ID_BYTES
+                && id.bytes().all(|byte| byte.is_ascii_graphic())
+        })
+        .map_or_else(
+            || format!("{:016x}", rand::random::<u64>()).into(),
+            Arc::from,
+        )
+}

@@ -1,0 +1,25 @@
+//! Warmlink: a Spin-compatible component host that holds what components may
+//! not: sockets, pools, time and memory.
+//!
+//! Imports point down: `cli → app → {http, live, admin} → engine → capability
+//! → pool`; `manifest`, `router`, `config`, `error`, `readiness` and
+//! `telemetry` import nothing above them. `local`, the private servers, is
+//! `cli`'s alone.
+
+pub mod admin;
+pub mod app;
+pub mod capability;
+pub mod cli;
+pub mod config;
+pub mod cores;
+pub mod engine;
+pub mod error;
+pub mod http;
+pub mod live;
+pub mod local;
+pub mod manifest;
+pub mod migrate;
+pub mod pool;
+pub mod readiness;
+pub mod router;
+pub mod telemetry;
