@@ -1,0 +1,60 @@
+# Every chore of the project. Each target says what it is for; `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint fmt audit seed burst soak setup host components guests clean
+
+CARGO ?= cargo
+RELEASE := $(CARGO) build --release
+GUEST := $(CARGO) build --profile guest --target wasm32-wasip2
+
+COMPONENTS := health users urls events redirect import
+# The folders of tests/guests are named without the prefix of their packages.
+GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
+WARMLINK := target/release/warmlink
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: setup host components ## Build and serve on :3000, with a private PostgreSQL and Valkey unless told of others
+	exec $(WARMLINK) up
+
+test: setup host components guests ## Every test: units, then the real binary against real servers
+	$(CARGO) test --release --lib -p warmlink -p warmlink-tests -p shared $(addprefix -p ,$(COMPONENTS))
+	$(CARGO) test --release -p warmlink-tests --test e2e
+
+lint: setup ## Formatting, clippy with warnings as errors, imports that point down
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -- -D warnings
+	$(CARGO) clippy --profile guest --target wasm32-wasip2 -p shared $(addprefix -p ,$(COMPONENTS) $(GUESTS)) -- -D warnings
+	$(CARGO) test --release -p warmlink-tests --test layers
+
+fmt: ## Format every file
+	$(CARGO) fmt --all
+
+audit: ## Licenses, bans and sources of dependencies; advisories where their database can be reached
+	sh scripts/audit.sh
+
+seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running API (URL=http://127.0.0.1:3000)
+	@test -n "$(DIR)" || { echo "say where the files are: make seed DIR=path" >&2; exit 64; }
+	$(WARMLINK) seed $(if $(URL),--url $(URL)) $(DIR)
+
+burst: setup host components guests ## The incident this host exists to prevent: 500 clients at the instant the port opens
+	$(CARGO) test --release -p warmlink-tests --test e2e -- --nocapture burst
+
+soak: setup host components guests ## The long forms of the tests
+	WARMLINK_SOAK=1 $(CARGO) test --release -p warmlink-tests --test e2e -- --nocapture soak
+
+setup: ## Install what is missing: wasm target, PostgreSQL, Valkey
+	@sh scripts/setup.sh
+
+host: ## Build the host
+	$(RELEASE) -p warmlink
+
+components: ## Build the application's components
+	$(GUEST) $(addprefix -p ,$(COMPONENTS))
+
+guests: ## Build the tests' guests
+	$(GUEST) $(addprefix -p ,$(GUESTS))
+
+clean: ## Remove what was built; data under .warmlink stays
+	$(CARGO) clean
