@@ -1,6 +1,7 @@
 //! The composition root: builds what a node is made of, opens it to clients
 //! once all of it is warm, and closes it without cutting anyone off.
 
+mod descriptors;
 pub mod preflight;
 pub mod signals;
 mod warm;
@@ -54,6 +55,7 @@ pub struct Node {
 /// When an address is taken, a component cannot be loaded, or the schema not
 /// be migrated. A dependency that is away is waited for instead.
 pub async fn serve(node: Node, signals: &mut Signals) -> anyhow::Result<()> {
+    descriptors::raise(node.spec.limits.connections.get());
     let cores = Cores::start(node.config.cores.get())?;
     let served = node.run(&cores, signals).await;
     cores.stop();

@@ -143,9 +143,10 @@ impl Body for GuestBody {
                 }
                 fate => this.abort(BodyError::Guest(fate)),
             },
-            Poll::Pending => match ready!(this.poll_limits(cx)) {
-                error => this.abort(error),
-            },
+            Poll::Pending => {
+                let error = ready!(this.poll_limits(cx));
+                this.abort(error)
+            }
         }
     }
 
