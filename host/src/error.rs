@@ -16,6 +16,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// The request's target or framing makes no sense.
     BadRequest,
+    /// The request's head is over the node's `header_bytes`.
+    HeadTooLarge,
     /// The request's body is over the component's `request_body`.
     BodyTooLarge,
     /// The request's header or body did not arrive in time.
@@ -44,6 +46,7 @@ impl Kind {
             Self::NoRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::BadRequest => 400,
+            Self::HeadTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::RequestTimeout => 408,
             Self::Shed | Self::NotReady | Self::Instantiation => 503,
@@ -59,6 +62,7 @@ impl Kind {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::RequestTimeout => "request_timeout",
             Self::Shed => "shed",
@@ -77,6 +81,7 @@ impl Kind {
             Self::NoRoute => "not found",
             Self::MethodNotAllowed => "method not allowed",
             Self::BadRequest => "malformed request",
+            Self::HeadTooLarge => "the request head is too large",
             Self::BodyTooLarge => "the request body is too large",
             Self::RequestTimeout => "the request did not arrive in time",
             Self::Shed => "overloaded, try again shortly",
@@ -95,6 +100,7 @@ impl Kind {
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::BadRequest
+            | Self::HeadTooLarge
             | Self::BodyTooLarge
             | Self::RequestTimeout => Origin::Client,
             Self::Shed | Self::NotReady | Self::Instantiation | Self::Internal => Origin::Host,
@@ -109,6 +115,7 @@ impl Kind {
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::BadRequest
+            | Self::HeadTooLarge
             | Self::BodyTooLarge
             | Self::RequestTimeout
             | Self::Trapped

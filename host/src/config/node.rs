@@ -20,6 +20,9 @@ const ADMIN_LISTEN: &str = "127.0.0.1:3001";
 /// The folder of private servers, compiled code and downloads.
 const STATE: &str = ".warmlink";
 
+/// The migrations' library tells what the host tells already.
+const LOG: &str = "info,refinery_core=warn";
+
 /// What the name in `application_name` may take of PostgreSQL's 63 bytes.
 const NODE_BYTES: usize = 48;
 
@@ -68,7 +71,7 @@ pub struct NodeArgs {
     #[arg(
         long,
         env = "WARMLINK_LOG",
-        default_value = "info",
+        default_value = LOG,
         value_name = "FILTER"
     )]
     log: String,

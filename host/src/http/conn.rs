@@ -2,7 +2,7 @@
 
 use super::io::Io;
 use super::respond;
-use super::service::Service;
+use super::service::{Client, Service};
 use crate::error::Kind;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -39,6 +39,7 @@ pub async fn serve(
         tracing::debug!(%peer, "TCP_NODELAY refused: {error}");
     }
     let limits = service.limits().clone();
+    let metrics = service.metrics().clone();
     let protocol = tokio::time::timeout(limits.header_time, detect(&stream));
     let protocol = tokio::select! {
         protocol = protocol => protocol,
@@ -48,11 +49,16 @@ pub async fn serve(
         // Nothing was said, so nothing is answered.
         return;
     };
-    let io = Io::new(stream, limits.body_time);
+    let io = Io::new(stream, limits.body_time, protocol == Protocol::Http1);
     let shared = io.shared();
+    let client = Client {
+        core,
+        address: peer,
+        connection: io.shared(),
+    };
     let handler = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, std::convert::Infallible>(service.respond(core, peer, request).await) }
+        let (service, client) = (service.clone(), client.clone());
+        async move { Ok::<_, std::convert::Infallible>(service.respond(client, request).await) }
     });
     let result = match protocol {
         Protocol::Http1 => {
@@ -92,8 +98,18 @@ pub async fn serve(
         }
     };
     if let Err(error) = result {
-        if error.is_timeout() && shared.is_unanswered() {
-            shared.last_words(&respond::raw(Kind::RequestTimeout));
+        let kind = if error.is_timeout() && shared.is_unanswered() {
+            Some(Kind::RequestTimeout)
+        } else if error.is_parse_too_large() {
+            Some(Kind::HeadTooLarge)
+        } else if error.is_parse() {
+            Some(Kind::BadRequest)
+        } else {
+            None
+        };
+        if let Some(kind) = kind.filter(|_| protocol == Protocol::Http1) {
+            metrics.count_failure(kind);
+            shared.last_words(&respond::raw(kind));
         }
         tracing::debug!(%peer, "connection ended: {error}");
     }

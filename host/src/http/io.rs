@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,7 +18,17 @@ pub struct Shared {
     /// Bytes have come in since the last went out: a request, or a part of
     /// one, is waiting for an answer.
     unanswered: AtomicBool,
+    /// Whose bytes may go out.
+    voice: AtomicU8,
 }
+
+/// Nobody has asked anything: what hyper writes now is its own answer to a
+/// malformed head, which has no body. It is held back, and the host answers.
+const SILENT: u8 = 0;
+/// A request is being answered.
+const ANSWERING: u8 = 1;
+/// The response is over, though some of it may not have been written yet.
+const ENDING: u8 = 2;
 
 impl Shared {
     /// Whether the client has begun a request that nothing was sent for.
@@ -26,11 +36,25 @@ impl Shared {
         self.unanswered.load(Relaxed)
     }
 
-    /// Sends `bytes` if the socket takes them now: the last words on a
-    /// connection that is being closed.
+    /// A request was understood; from now on there is something to say.
+    pub fn answering(&self) {
+        self.voice.store(ANSWERING, Relaxed);
+    }
+
+    /// The response's body is over.
+    pub fn answered(&self) {
+        // Unless the next request is at work already.
+        let _ = self
+            .voice
+            .compare_exchange(ANSWERING, ENDING, Relaxed, Relaxed);
+    }
+
+    /// Sends `bytes` if the socket takes them now, and no more after them: the
+    /// last words on a connection that is being closed.
     pub fn last_words(&self, bytes: &[u8]) {
         // Nobody is owed these bytes: where they do not fit, the close says it.
         let _ = self.stream.try_write(bytes);
+        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
     }
 }
 
@@ -40,25 +64,41 @@ pub struct Io {
     shared: Arc<Shared>,
     stall_limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// hyper's own words were held back.
+    muted: bool,
+    /// Whether they are to be.
+    mutes: bool,
 }
 
 impl Io {
     /// Wraps `stream`. A write that makes no progress for `stall_limit` ends
-    /// the connection.
-    pub fn new(stream: TcpStream, stall_limit: Duration) -> Self {
+    /// the connection. `mutes`: hyper may write only after
+    /// [`Shared::answering`], which makes sense where one request follows the
+    /// other.
+    pub fn new(stream: TcpStream, stall_limit: Duration, mutes: bool) -> Self {
         Self {
             shared: Arc::new(Shared {
                 stream,
                 unanswered: AtomicBool::new(false),
+                voice: AtomicU8::new(SILENT),
             }),
             stall_limit,
             stalled: None,
+            muted: false,
+            mutes,
         }
     }
 
     /// What stays known after hyper has the rest.
     pub fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
+    }
+
+    /// Whether bytes are held back now.
+    fn is_silent(&mut self) -> bool {
+        let silent = self.mutes && self.shared.voice.load(Relaxed) == SILENT;
+        self.muted |= silent;
+        silent
     }
 
     fn poll_try_write(
@@ -126,6 +166,9 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_silent() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         self.poll_try_write(cx, |stream| stream.try_write(bytes))
     }
 
@@ -134,6 +177,9 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_silent() {
+            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+        }
         self.poll_try_write(cx, |stream| stream.try_write_vectored(pieces))
     }
 
@@ -142,10 +188,17 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when it has written all it had.
+        let voice = &self.shared.voice;
+        let _ = voice.compare_exchange(ENDING, SILENT, Relaxed, Relaxed);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.muted {
+            // There will be last words.
+            return Poll::Ready(Ok(()));
+        }
         let socket = socket2::SockRef::from(&self.shared.stream);
         Poll::Ready(match socket.shutdown(std::net::Shutdown::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

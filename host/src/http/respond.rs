@@ -1,6 +1,7 @@
 //! Responses: a guest's, a failure's, the host's own.
 
 use super::exchange::Exchange;
+use super::io::Shared;
 use crate::engine::GuestBody;
 use crate::engine::body::BodyError;
 use crate::error::{Failure, Kind};
@@ -12,6 +13,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,7 +31,27 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
-    _exchange: Exchange,
+    exchange: Exchange,
+    /// Where it goes, once that is known.
+    connection: Option<Arc<Shared>>,
+}
+
+impl ResponseBody {
+    fn new(content: Content, exchange: Exchange) -> Self {
+        Self {
+            content,
+            exchange,
+            connection: None,
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.answered();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,12 +140,9 @@ pub async fn from_guest(
         },
     };
     exchange.answered(parts.status);
-    set_request_id(&mut parts.headers, &exchange);
-    let body = ResponseBody {
-        content,
-        _exchange: exchange,
-    };
-    Ok(Response::from_parts(parts, body))
+    let mut response = Response::from_parts(parts, ResponseBody::new(content, exchange));
+    identify(&mut response);
+    Ok(response)
 }
 
 /// Reads up to [`WHOLE_BYTES`]; answers whether that was all. What was read
@@ -153,21 +172,36 @@ pub fn from_failure(failure: &Failure, mut exchange: Exchange) -> Response<Respo
     let kind = failure.kind;
     let status = status(kind);
     exchange.answered(status);
-    let mut response = Response::new(ResponseBody {
-        content: Content::Whole(Some(failure_body(kind))),
-        _exchange: exchange,
-    });
+    let content = Content::Whole(Some(failure_body(kind)));
+    let mut response = Response::new(ResponseBody::new(content, exchange));
     *response.status_mut() = status;
-    let body = &response.body()._exchange;
-    let id = HeaderValue::from_str(body.request_id());
+    identify(&mut response);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = kind.retry_after() {
         headers.insert(RETRY_AFTER, after.as_secs().into());
     }
-    if let Ok(id) = id {
-        headers.insert(REQUEST_ID.clone(), id);
+    response
+}
+
+/// The response as it goes out on `connection`. To a `HEAD` request it keeps the
+/// headers alone: HTTP/1 leaves a body out by itself, h2 would send it.
+pub fn on(
+    connection: Arc<Shared>,
+    head_only: bool,
+    mut response: Response<ResponseBody>,
+) -> Response<ResponseBody> {
+    if head_only {
+        let length = response.body().size_hint().exact();
+        if let Some(length) = length
+            && length > 0
+            && !response.headers().contains_key(CONTENT_LENGTH)
+        {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        response.body_mut().content = Content::Whole(None);
     }
+    response.body_mut().connection = Some(connection);
     response
 }
 
@@ -177,10 +211,9 @@ pub fn text(
     text: String,
     exchange: Exchange,
 ) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody {
-        content: Content::Whole(Some(text.into())),
-        _exchange: exchange,
-    });
+    let content = Content::Whole(Some(text.into()));
+    let mut response = Response::new(ResponseBody::new(content, exchange));
+    identify(&mut response);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -213,9 +246,10 @@ pub fn raw(kind: Kind) -> Vec<u8> {
     response
 }
 
-fn set_request_id(headers: &mut http::HeaderMap, exchange: &Exchange) {
-    if let Ok(id) = HeaderValue::from_str(exchange.request_id()) {
-        headers.insert(REQUEST_ID.clone(), id);
+/// Gives the response the id of its request.
+fn identify(response: &mut Response<ResponseBody>) {
+    if let Ok(id) = HeaderValue::from_str(response.body().exchange.request_id()) {
+        response.headers_mut().insert(REQUEST_ID.clone(), id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A request's way through the host: pin the table, route, admit, hand over.
 
 use super::exchange::Exchange;
+use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
 use crate::capability::Call;
@@ -26,6 +27,17 @@ pub struct Service {
     admission: Admission,
     metrics: Arc<Metrics>,
     metrics_path: Option<String>,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The core that serves its connection.
+    pub core: usize,
+    /// The other end.
+    pub address: SocketAddr,
+    /// Its connection.
+    pub connection: Arc<Shared>,
 }
 
 impl Service {
@@ -62,27 +74,29 @@ impl Service {
     /// Answers one request, always.
     pub async fn respond(
         &self,
-        core: usize,
-        peer: SocketAddr,
+        client: Client,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
         let mut exchange = Exchange::begin(request_id(request.headers()));
-        if self.metrics_path.as_deref() == Some(request.uri().path()) {
-            return self.public_metrics(request.method(), exchange);
-        }
-        match self.dispatch(core, peer, request, &mut exchange).await {
-            Ok(response) => match respond::from_guest(response, exchange).await {
-                Ok(response) => response,
-                Err((failure, exchange)) => self.fail(&failure, exchange),
-            },
-            Err(failure) => self.fail(&failure, exchange),
-        }
+        client.connection.answering();
+        let head_only = request.method() == Method::HEAD;
+        let response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
+            self.public_metrics(request.method(), exchange)
+        } else {
+            match self.dispatch(&client, request, &mut exchange).await {
+                Ok(response) => match respond::from_guest(response, exchange).await {
+                    Ok(response) => response,
+                    Err((failure, exchange)) => self.fail(&failure, exchange),
+                },
+                Err(failure) => self.fail(&failure, exchange),
+            }
+        };
+        respond::on(client.connection, head_only, response)
     }
 
     async fn dispatch(
         &self,
-        core: usize,
-        peer: SocketAddr,
+        client: &Client,
         request: Request<Incoming>,
         exchange: &mut Exchange,
     ) -> Result<Response<GuestBody>, Failure> {
@@ -109,9 +123,10 @@ impl Service {
             endpoint.limits().body_total,
             exchange.request_id().clone(),
         ));
-        let (request, upload) = self.for_guest(request, target.clone(), &matched, endpoint, peer);
+        let (request, upload) =
+            self.for_guest(request, target.clone(), &matched, endpoint, client.address);
         let result = endpoint
-            .handle(core, request, call, [of_endpoint, of_node])
+            .handle(client.core, request, call, [of_endpoint, of_node])
             .await;
         // A body that broke a limit is what the answer is about, whatever the
         // guest made of it; and one that was still awaited explains a deadline.

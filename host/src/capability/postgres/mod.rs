@@ -87,7 +87,11 @@ impl Caller {
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
         let session = view.table.get(connection)?.0.clone();
-        Ok(Self { session, deadline, body_deadline })
+        Ok(Self {
+            session,
+            deadline,
+            body_deadline,
+        })
     }
 
     /// The result is read until the same deadline, and independent of
