@@ -114,6 +114,7 @@ impl Body for ResponseBody {
 /// still be told.
 pub async fn from_guest(
     response: Response<GuestBody>,
+    head_only: bool,
     mut exchange: Exchange,
 ) -> Result<Response<ResponseBody>, (Failure, Exchange)> {
     let (mut parts, mut body) = response.into_parts();
@@ -121,8 +122,20 @@ pub async fn from_guest(
     let gathered = tokio::time::timeout(WHOLE_WAIT, gather(&mut body, &mut first)).await;
     let content = match gathered {
         Ok(Ok(true)) => {
-            if may_have_length(parts.status) && !parts.headers.contains_key(CONTENT_LENGTH) {
-                parts.headers.insert(CONTENT_LENGTH, first.len().into());
+            match declared(&parts.headers) {
+                // Only where there is to be a body; 304 and `HEAD` speak of one
+                // that would be.
+                Some(length) if length != first.len() as u64 => {
+                    if may_have_length(parts.status) && !head_only {
+                        let detail =
+                            format!("a body of {} bytes was said to have {length}", first.len());
+                        return Err((Failure::new(Kind::GuestError, detail), exchange));
+                    }
+                }
+                None if may_have_length(parts.status) => {
+                    parts.headers.insert(CONTENT_LENGTH, first.len().into());
+                }
+                Some(_) | None => {}
             }
             Content::Whole((!first.is_empty()).then(|| first.freeze()))
         }
@@ -159,6 +172,11 @@ async fn gather(body: &mut GuestBody, bytes: &mut BytesMut) -> Result<bool, Body
         }
     }
     Ok(false)
+}
+
+/// The length that the guest gave its body.
+fn declared(headers: &http::HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn may_have_length(status: StatusCode) -> bool {

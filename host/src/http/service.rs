@@ -84,7 +84,7 @@ impl Service {
             self.public_metrics(request.method(), exchange)
         } else {
             match self.dispatch(&client, request, &mut exchange).await {
-                Ok(response) => match respond::from_guest(response, exchange).await {
+                Ok(response) => match respond::from_guest(response, head_only, exchange).await {
                     Ok(response) => response,
                     Err((failure, exchange)) => self.fail(&failure, exchange),
                 },
