@@ -1,5 +1,6 @@
 //! The application's schema, brought up to date before anything is served.
 
+use crate::error::with_causes;
 use crate::pool::postgres::{self, Target};
 use refinery::Runner;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,10 @@ pub enum MigrateError {
     #[error("migrations: {0}")]
     Connect(postgres::Error),
     /// The server refused a statement.
-    #[error("migrations: {0}")]
-    Statement(#[from] tokio_postgres::Error),
+    #[error("migrations: {}", with_causes(.0))]
+    Statement(tokio_postgres::Error),
     /// A migration failed; it was rolled back.
-    #[error("migrations: {0}")]
+    #[error("migrations: {}", with_causes(.0))]
     Run(refinery::Error),
 }
 
@@ -50,7 +51,8 @@ pub async fn run(folder: &Path, target: &Target) -> Result<(), MigrateError> {
         .map_err(MigrateError::Connect)?;
     client
         .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
-        .await?;
+        .await
+        .map_err(MigrateError::Statement)?;
     let report = Runner::new(&migrations).run_async(&mut *client).await;
     let report = report.map_err(MigrateError::Run)?;
     for migration in report.applied_migrations() {

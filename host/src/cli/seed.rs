@@ -17,6 +17,7 @@ use tokio::fs::File;
 
 use super::upload::Upload;
 use super::{Failure, runtime};
+use crate::error::with_causes;
 
 /// The files, in the order in which their rows refer to each other.
 const FILES: [(&str, &str); 3] = [
@@ -105,7 +106,7 @@ async fn import(
     let response = client
         .request(request)
         .await
-        .map_err(|error| ImportError::NoAnswer(chain(&error)))?;
+        .map_err(|error| ImportError::NoAnswer(with_causes(&error)))?;
     read_answer(response).await
 }
 
@@ -115,7 +116,7 @@ async fn read_answer(response: Response<Incoming>) -> Result<u64, ImportError> {
         .collect()
         .await;
     let body = body
-        .map_err(|error| ImportError::NoAnswer(chain(&*error)))?
+        .map_err(|error| ImportError::NoAnswer(with_causes(&*error)))?
         .to_bytes();
     let answer: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let field = |name: &str| answer.as_ref()?.get(name);
@@ -156,18 +157,6 @@ impl fmt::Display for ImportError {
             }
         }
     }
-}
-
-/// An error with its causes: the HTTP client's own text names none of them.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn bar(name: &str, length: u64) -> ProgressBar {

@@ -113,6 +113,9 @@ pub async fn serve(
         }
         tracing::debug!(%peer, "connection ended: {error}");
     }
+    if protocol == Protocol::Http1 {
+        shared.linger().await;
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,12 @@ pub struct Shared {
     unanswered: AtomicBool,
     /// Whose bytes may go out.
     voice: AtomicU8,
+    /// The client may be at work on a request that nobody reads any more.
+    unread: AtomicBool,
 }
+
+/// How long a client is listened to after its connection was given up.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Nobody has asked anything: what hyper writes now is its own answer to a
 /// malformed head, which has no body. It is held back, and the host answers.
@@ -49,12 +54,40 @@ impl Shared {
             .compare_exchange(ANSWERING, ENDING, Relaxed, Relaxed);
     }
 
-    /// Sends `bytes` if the socket takes them now, and no more after them: the
-    /// last words on a connection that is being closed.
+    /// A request's body has begun (`true`) or was read to its end (`false`).
+    pub fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Relaxed);
+    }
+
+    /// Takes in what the client still sends, for a short while. Closed with
+    /// bytes unread, the kernel would reset the connection, and the client lose
+    /// the answer that it has not read yet.
+    pub async fn linger(&self) {
+        if !self.unread.load(Relaxed) {
+            return;
+        }
+        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
+        let drained = async {
+            let mut scrap = vec![0; 64 << 10];
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut scrap) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // A client that goes on for longer is cut off.
+        let _ = tokio::time::timeout(LINGER, drained).await;
+    }
+
+    /// Sends `bytes` if the socket takes them now: the last words on a
+    /// connection that is being closed, before [`Self::linger`].
     pub fn last_words(&self, bytes: &[u8]) {
         // Nobody is owed these bytes: where they do not fit, the close says it.
         let _ = self.stream.try_write(bytes);
-        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
+        self.set_unread(true);
     }
 }
 
@@ -81,6 +114,7 @@ impl Io {
                 stream,
                 unanswered: AtomicBool::new(false),
                 voice: AtomicU8::new(SILENT),
+                unread: AtomicBool::new(false),
             }),
             stall_limit,
             stalled: None,

@@ -1,6 +1,7 @@
 //! A client's request, made ready for a guest: its body bounded, its target
 //! absolute, Spin's headers in place.
 
+use super::io::Shared;
 use crate::router::Match;
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
@@ -57,8 +58,14 @@ impl UploadWatch {
 }
 
 /// Wraps `body` so that a guest never reads more than `limit` bytes of it and
-/// never waits longer than `patience` for the next of them.
-pub fn bounded(body: Incoming, limit: u64, patience: Duration) -> (WasiBody, UploadWatch) {
+/// never waits longer than `patience` for the next of them. `connection` is told
+/// when it was read to its end.
+pub fn bounded(
+    body: Incoming,
+    limit: u64,
+    patience: Duration,
+    connection: Arc<Shared>,
+) -> (WasiBody, UploadWatch) {
     let watch = UploadWatch::new();
     if body.is_end_stream() {
         let empty = http_body_util::Empty::new().map_err(|never| match never {});
@@ -70,6 +77,7 @@ pub fn bounded(body: Incoming, limit: u64, patience: Duration) -> (WasiBody, Upl
         patience,
         timer: None,
         watch: watch.clone(),
+        connection,
     };
     (bounded.boxed_unsync(), watch)
 }
@@ -80,6 +88,7 @@ struct Bounded {
     patience: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     watch: UploadWatch,
+    connection: Arc<Shared>,
 }
 
 impl Body for Bounded {
@@ -96,9 +105,13 @@ impl Body for Bounded {
                 this.timer = None;
                 this.watch.set(Upload::Settled);
                 let Some(frame) = frame else {
+                    this.connection.set_unread(false);
                     return Poll::Ready(None);
                 };
                 let frame = frame.map_err(Error::from)?;
+                if this.inner.is_end_stream() {
+                    this.connection.set_unread(false);
+                }
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                 match this.left.checked_sub(length) {
                     Some(left) => {

@@ -79,6 +79,9 @@ impl Service {
     ) -> Response<ResponseBody> {
         let mut exchange = Exchange::begin(request_id(request.headers()));
         client.connection.answering();
+        client
+            .connection
+            .set_unread(!request.body().is_end_stream());
         let head_only = request.method() == Method::HEAD;
         let response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
             self.public_metrics(request.method(), exchange)
@@ -123,8 +126,7 @@ impl Service {
             endpoint.limits().body_total,
             exchange.request_id().clone(),
         ));
-        let (request, upload) =
-            self.for_guest(request, target.clone(), &matched, endpoint, client.address);
+        let (request, upload) = self.for_guest(request, target.clone(), &matched, endpoint, client);
         let result = endpoint
             .handle(client.core, request, call, [of_endpoint, of_node])
             .await;
@@ -146,13 +148,17 @@ impl Service {
         target: http::Uri,
         matched: &Match<'_, '_>,
         endpoint: &Endpoint,
-        peer: SocketAddr,
+        client: &Client,
     ) -> (Request<wasmtime_wasi_http::WasiBody>, request::UploadWatch) {
         let (mut parts, body) = request.into_parts();
-        request::set_spin_headers(&mut parts.headers, &target, matched, peer);
+        request::set_spin_headers(&mut parts.headers, &target, matched, client.address);
         parts.uri = target;
-        let (body, upload) =
-            request::bounded(body, endpoint.limits().request_body, self.limits.body_time);
+        let (body, upload) = request::bounded(
+            body,
+            endpoint.limits().request_body,
+            self.limits.body_time,
+            client.connection.clone(),
+        );
         (Request::from_parts(parts, body), upload)
     }
 

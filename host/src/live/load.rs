@@ -195,7 +195,10 @@ impl Loader {
             let target = valkey::Target::parse(store.address.expose())
                 .map_err(|error| format!("key-value store `{label}`: {error}"))?;
             let store = KeyValueStore {
-                pool: self.pools.valkey(&target),
+                pool: self
+                    .pools
+                    .valkey(&target)
+                    .map_err(|error| error.to_string())?,
                 prefix: store.prefix.clone(),
             };
             key_value.insert(label.clone(), store);

@@ -20,7 +20,38 @@ pub struct Pools {
     undeclared: postgres::Settings,
 }
 
-type Targets<Target, Pool> = Mutex<HashMap<Target, Pool>>;
+/// Pools that nobody declared, of one kind, at once. A guest may name as many
+/// addresses as it likes; what it costs the node is bounded.
+const UNDECLARED: usize = 64;
+
+/// There are as many undeclared pools as there may be, all of them in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{UNDECLARED} pools that nobody declared are in use already")]
+pub struct TooManyPools;
+
+type Targets<Target, Pool> = Mutex<HashMap<Target, Entry<Pool>>>;
+
+struct Entry<Pool> {
+    pool: Pool,
+    declared: bool,
+}
+
+/// A pool that can say whether anybody holds it besides the registry.
+trait Held {
+    fn is_held(&self) -> bool;
+}
+
+impl Held for PostgresPool {
+    fn is_held(&self) -> bool {
+        Self::is_held(self)
+    }
+}
+
+impl Held for ValkeyPool {
+    fn is_held(&self) -> bool {
+        Self::is_held(self)
+    }
+}
 
 impl Pools {
     /// No pool yet; connections will live on `placement`.
@@ -47,7 +78,7 @@ impl Pools {
         target: postgres::Target,
         settings: postgres::Settings,
     ) -> PostgresPool {
-        find_or(&self.postgres, &target, |target| {
+        declare(&self.postgres, target, |target| {
             PostgresPool::new(
                 target,
                 settings,
@@ -60,7 +91,7 @@ impl Pools {
     /// The pool of `target`, made with `settings` if it is the first to be
     /// asked for.
     pub fn declare_valkey(&self, target: valkey::Target, settings: valkey::Settings) -> ValkeyPool {
-        find_or(&self.valkey, &target, |target| {
+        declare(&self.valkey, target, |target| {
             ValkeyPool::new(
                 target,
                 settings,
@@ -72,7 +103,10 @@ impl Pools {
 
     /// The pool of `target`: the declared one, or a small one that opens its
     /// connections as they are needed. No I/O.
-    pub fn postgres(&self, target: &postgres::Target) -> PostgresPool {
+    ///
+    /// # Errors
+    /// [`TooManyPools`].
+    pub fn postgres(&self, target: &postgres::Target) -> Result<PostgresPool, TooManyPools> {
         find_or(&self.postgres, target, |target| {
             PostgresPool::new(
                 target,
@@ -90,7 +124,10 @@ impl Pools {
 
     /// The pool of `target`: the declared one, or one of usual size. No I/O by
     /// the caller.
-    pub fn valkey(&self, target: &valkey::Target) -> ValkeyPool {
+    ///
+    /// # Errors
+    /// [`TooManyPools`].
+    pub fn valkey(&self, target: &valkey::Target) -> Result<ValkeyPool, TooManyPools> {
         find_or(&self.valkey, target, |target| {
             ValkeyPool::new(
                 target,
@@ -102,22 +139,55 @@ impl Pools {
     }
 }
 
-fn find_or<Target, Pool>(
+fn declare<Target, Pool>(
     pools: &Targets<Target, Pool>,
-    target: &Target,
+    target: Target,
     make: impl FnOnce(Target) -> Pool,
 ) -> Pool
 where
     Target: Clone + Eq + Hash,
     Pool: Clone,
 {
+    let entry = |pool| Entry {
+        pool,
+        declared: true,
+    };
     let mut pools = pools.lock();
-    if let Some(pool) = pools.get(target) {
-        return pool.clone();
+    let entry = pools
+        .entry(target.clone())
+        .or_insert_with(|| entry(make(target)));
+    entry.declared = true;
+    entry.pool.clone()
+}
+
+fn find_or<Target, Pool>(
+    pools: &Targets<Target, Pool>,
+    target: &Target,
+    make: impl FnOnce(Target) -> Pool,
+) -> Result<Pool, TooManyPools>
+where
+    Target: Clone + Eq + Hash,
+    Pool: Clone + Held,
+{
+    let mut pools = pools.lock();
+    if let Some(entry) = pools.get(target) {
+        return Ok(entry.pool.clone());
+    }
+    let undeclared =
+        |pools: &HashMap<_, Entry<Pool>>| pools.values().filter(|entry| !entry.declared).count();
+    if undeclared(&pools) >= UNDECLARED {
+        pools.retain(|_, entry| entry.declared || entry.pool.is_held());
+        if undeclared(&pools) >= UNDECLARED {
+            return Err(TooManyPools);
+        }
     }
     let pool = make(target.clone());
-    pools.insert(target.clone(), pool.clone());
-    pool
+    let entry = Entry {
+        pool: pool.clone(),
+        declared: false,
+    };
+    pools.insert(target.clone(), entry);
+    Ok(pool)
 }
 
 impl fmt::Debug for Pools {
@@ -126,5 +196,48 @@ impl fmt::Debug for Pools {
             .field("postgres", &self.postgres.lock().len())
             .field("valkey", &self.valkey.lock().len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone)]
+    struct Fake(Arc<()>);
+
+    impl Held for Fake {
+        fn is_held(&self) -> bool {
+            Arc::strong_count(&self.0) > 1
+        }
+    }
+
+    fn fake(_: usize) -> Fake {
+        Fake(Arc::new(()))
+    }
+
+    #[test]
+    fn one_target_has_one_pool() {
+        let pools = Mutex::default();
+        let first = find_or(&pools, &1, fake).unwrap();
+        let again = find_or(&pools, &1, fake).unwrap();
+        let declared = declare(&pools, 1, fake);
+        assert!(Arc::ptr_eq(&first.0, &again.0) && Arc::ptr_eq(&first.0, &declared.0));
+    }
+
+    #[test]
+    fn undeclared_pools_are_bounded_and_make_room_when_nobody_holds_them() {
+        let pools = Mutex::default();
+        let declared = declare(&pools, 0, fake);
+        let mut held: Vec<_> = (1..=UNDECLARED)
+            .map(|target| find_or(&pools, &target, fake).unwrap())
+            .collect();
+        assert!(find_or(&pools, &1000, fake).is_err());
+        assert!(find_or(&pools, &1, fake).is_ok(), "one that is there");
+        held.pop();
+        assert!(find_or(&pools, &1000, fake).is_ok());
+        drop(declared);
+        assert!(pools.lock().contains_key(&0), "declared ones stay");
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn open(
 ) -> Result<Resource<Connection>, Failure> {
     let grants = &view.state.grants;
     let target = target(grants, address, ca_root).inspect_err(|refusal| warn(grants, refusal))?;
-    let session = grants.pools.postgres(&target).session();
+    let pool = grants
+        .pools
+        .postgres(&target)
+        .map_err(|error| Failure::Connection(error.to_string()))?;
+    let session = pool.session();
     view.table
         .push(Connection(Arc::new(session)))
         .map_err(|_| table_full())

@@ -92,7 +92,11 @@ fn open(view: View<'_>, address: &str) -> Result<Resource<Connection>, Failure> 
         );
         return Err(Failure::InvalidAddress);
     }
-    let session = grants.pools.valkey(&target).session();
+    let pool = grants
+        .pools
+        .valkey(&target)
+        .map_err(|_| Failure::TooManyConnections)?;
+    let session = pool.session();
     view.table
         .push(Connection(Arc::new(session)))
         .map_err(|_| Failure::TooManyConnections)

@@ -148,6 +148,12 @@ impl PostgresPool {
         })
     }
 
+    /// Whether anybody holds the pool, or a session of it, besides this clone.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
+    }
+
     /// The pool at this moment.
     #[must_use]
     pub fn status(&self) -> Status {

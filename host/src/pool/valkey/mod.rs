@@ -108,6 +108,11 @@ impl ValkeyPool {
         }
     }
 
+    /// Whether anybody holds the pool, or a session of it, besides this clone.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     pub fn target(&self) -> &Target {
         &self.shared.target
     }

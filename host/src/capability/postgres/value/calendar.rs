@@ -55,7 +55,8 @@ pub(super) fn micros_from_time((hour, minute, second, nanos): Time) -> Result<i6
     }
     let seconds = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
     let micros = seconds * MICROS_PER_SECOND + i64::from(nanos / 1_000);
-    if micros > MICROS_PER_DAY {
+    // At the day's end nothing may be cut off: that would be the next day's.
+    if micros > MICROS_PER_DAY || (micros == MICROS_PER_DAY && nanos > 0) {
         return Err(OutOfRange);
     }
     Ok(micros)
