@@ -10,6 +10,9 @@ GUEST := $(CARGO) build --profile guest --target wasm32-wasip2
 COMPONENTS := health users urls events redirect import
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
+# In one call, so that every dependency is built once for all of them.
+TEST := $(CARGO) test --release --lib --test e2e -p warmlink -p warmlink-tests -p layers -p shared $(addprefix -p ,$(COMPONENTS))
+
 WARMLINK := target/release/warmlink
 
 help: ## List the targets
@@ -19,14 +22,13 @@ up: setup host components ## Build and serve on :3000, with a private PostgreSQL
 	exec $(WARMLINK) up
 
 test: setup host components guests ## Every test: units, then the real binary against real servers
-	$(CARGO) test --release --lib -p warmlink -p warmlink-tests -p shared $(addprefix -p ,$(COMPONENTS))
-	$(CARGO) test --release -p warmlink-tests --test e2e
+	$(TEST)
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -- -D warnings
+	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p layers -- -D warnings
 	$(CARGO) clippy --profile guest --target wasm32-wasip2 -p shared $(addprefix -p ,$(COMPONENTS) $(GUESTS)) -- -D warnings
-	$(CARGO) test --release -p warmlink-tests --test layers
+	$(CARGO) test --release -p layers
 
 fmt: ## Format every file
 	$(CARGO) fmt --all
@@ -39,10 +41,10 @@ seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running 
 	$(WARMLINK) seed $(if $(URL),--url $(URL)) $(DIR)
 
 burst: setup host components guests ## The incident this host exists to prevent: 500 clients at the instant the port opens
-	$(CARGO) test --release -p warmlink-tests --test e2e -- --nocapture burst
+	$(TEST) -- --nocapture burst
 
 soak: setup host components guests ## The long forms of the tests
-	WARMLINK_SOAK=1 $(CARGO) test --release -p warmlink-tests --test e2e -- --nocapture soak
+	WARMLINK_SOAK=1 $(TEST) -- --nocapture soak
 
 setup: ## Install what is missing: wasm target, PostgreSQL, Valkey
 	@sh scripts/setup.sh

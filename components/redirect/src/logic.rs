@@ -81,6 +81,8 @@ impl Visit {
         vec![
             link.id.into(),
             version.into(),
+            code.to_owned().into(),
+            link.original_url.clone().into(),
             ParameterValue::Uuid(self.id.to_string()),
             details.into(),
         ]

@@ -59,6 +59,11 @@ impl Shared {
         self.unread.store(unread, Relaxed);
     }
 
+    /// Whether a request's body was not read to its end.
+    pub fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
     /// Takes in what the client still sends, for a short while. Closed with
     /// bytes unread, the kernel would reset the connection, and the client lose
     /// the answer that it has not read yet.

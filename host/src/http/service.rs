@@ -11,7 +11,8 @@ use crate::live::LiveTable;
 use crate::manifest::HostLimits;
 use crate::router::Match;
 use crate::telemetry::{METRICS_TYPE, Metrics};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,7 +84,8 @@ impl Service {
             .connection
             .set_unread(!request.body().is_end_stream());
         let head_only = request.method() == Method::HEAD;
-        let response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
+        let http1 = request.version() < Version::HTTP_2;
+        let mut response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
             self.public_metrics(request.method(), exchange)
         } else {
             match self.dispatch(&client, request, &mut exchange).await {
@@ -94,6 +96,12 @@ impl Service {
                 Err(failure) => self.fail(&failure, exchange),
             }
         };
+        if http1 && client.connection.is_unread() {
+            // hyper closes after such an answer; a client that is not told would
+            // send its next request into the close.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         respond::on(client.connection, head_only, response)
     }
 

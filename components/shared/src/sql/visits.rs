@@ -21,15 +21,17 @@ WITH link AS (
 )
 SELECT id, original_url, version FROM link";
 
-/// `$1` url, `$2` version, `$3` the visit's id, `$4` details → one row if the
-/// cached link is still the newest and active. A cache that lags behind is found
-/// out here, before anything is answered from it.
+/// `$1` url, `$2` version, `$3` code, `$4` target, `$5` the visit's id, `$6`
+/// details → one row if the cached link is still the newest and active. A cache
+/// that lags behind, or is of another database (one that was restored, say), is
+/// found out here, before anything is answered from it.
 pub const VISIT_CACHED: &str = "\
 WITH link AS (
-    SELECT id, user_id FROM urls WHERE id = $1 AND version = $2 AND is_active
+    SELECT id, user_id FROM urls
+    WHERE id = $1 AND version = $2 AND short_code = $3 AND original_url = $4 AND is_active
 ), visit AS (
     INSERT INTO events (url_id, user_id, event_type, click_id, details)
-    SELECT id, user_id, 'click', $3, $4::text::json FROM link
+    SELECT id, user_id, 'click', $5, $6::text::json FROM link
     ON CONFLICT (click_id) WHERE click_id IS NOT NULL DO NOTHING
 )
 SELECT 1 FROM link";

@@ -27,13 +27,7 @@ impl Guest for Component {
             INSTANCE.store(get_random_u64() | 1, Ordering::Relaxed);
         }
         let mut exchange = Exchange::new(request);
-        let behaviour = exchange
-            .path
-            .split('/')
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
-        match behaviour.as_str() {
+        match exchange.behaviour().as_str() {
             "echo" => echo(exchange).await,
             "instance" => json_answer(200, &instance()),
             "status" => bytes_answer(status(&exchange), &[], Vec::new()),
@@ -51,12 +45,13 @@ impl Guest for Component {
                 "as the path says".to_owned(),
             ))),
             "spin" => spin(),
-            "busy" => busy(&exchange),
+            "busy" => busy(&exchange).await,
             "sleep" => sleep(&exchange).await,
-            "never" => std::future::pending().await,
+            "never" => never().await,
             "grow" => grow(&exchange),
             "exhaust" => exhaust(),
             "handles" => handles(&exchange),
+            "say" => say(&exchange),
             _ => json_answer(404, &json!({ "error": "no such behaviour" })),
         }
     }
@@ -169,13 +164,24 @@ fn spin() -> ! {
     }
 }
 
-/// Uses the processor for `ms` milliseconds without yielding.
-fn busy(exchange: &Exchange) -> Answer {
-    let until = monotonic_clock::now() + exchange.number("ms", 10) * 1_000_000;
-    while monotonic_clock::now() < until {
-        std::hint::black_box(BEGUN.load(Ordering::Relaxed));
+/// Uses the processor for `ms` milliseconds without yielding, `times` over
+/// with a short wait between.
+async fn busy(exchange: &Exchange) -> Answer {
+    for _ in 0..exchange.number("times", 1) {
+        let until = monotonic_clock::now() + exchange.number("ms", 10) * 1_000_000;
+        while monotonic_clock::now() < until {
+            std::hint::black_box(BEGUN.load(Ordering::Relaxed));
+        }
+        guest_probe3::wait(5).await;
     }
     json_answer(200, &instance())
+}
+
+/// A guest that waits for nothing at all is taken for a deadlock, and trapped.
+async fn never() -> ! {
+    loop {
+        guest_probe3::wait(3_600_000).await;
+    }
 }
 
 async fn sleep(exchange: &Exchange) -> Answer {
@@ -205,6 +211,14 @@ fn exhaust() -> Answer {
     loop {
         held.push(std::hint::black_box(vec![1_u8; 1 << 20]));
     }
+}
+
+/// Writes the query's `text` to standard output and standard error.
+fn say(exchange: &Exchange) -> Answer {
+    let text = exchange.query.get("text").map_or("", String::as_str);
+    println!("out {text}");
+    eprintln!("err {text}");
+    json_answer(200, &json!({}))
 }
 
 /// Holds `n` resources of the host's at once.

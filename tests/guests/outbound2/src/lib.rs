@@ -33,7 +33,7 @@ enum Step {
 impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let exchange = Exchange::new(&request, out);
-        match exchange.path.split('/').nth(1).unwrap_or_default() {
+        match exchange.behaviour().as_str() {
             "echo" => echo(exchange),
             "stream" => stream(exchange, false),
             "stream-then-trap" => stream(exchange, true),

@@ -48,6 +48,17 @@ impl Exchange {
         }
     }
 
+    /// The first segment of what the route's wildcard took of the path, or of the
+    /// whole path where the route has none.
+    pub fn behaviour(&self) -> String {
+        let taken = self
+            .headers
+            .iter()
+            .find(|(name, value)| name == "spin-path-info" && !value.is_empty());
+        let path = taken.map_or(&self.path, |(_, value)| value);
+        path.split('/').nth(1).unwrap_or_default().to_owned()
+    }
+
     /// Runs a script: each step's outcome is an element of the answer.
     pub fn run<Step: DeserializeOwned>(self, mut step: impl FnMut(Step) -> Value) {
         match serde_json::from_slice::<Vec<Step>>(&self.body) {

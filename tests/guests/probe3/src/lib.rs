@@ -57,6 +57,17 @@ impl Exchange {
         }
     }
 
+    /// The first segment of what the route's wildcard took of the path, or of the
+    /// whole path where the route has none.
+    pub fn behaviour(&self) -> String {
+        let taken = self
+            .headers
+            .iter()
+            .find(|(name, value)| name == "spin-path-info" && !value.is_empty());
+        let path = taken.map_or(&self.path, |(_, value)| value);
+        path.split('/').nth(1).unwrap_or_default().to_owned()
+    }
+
     /// A whole number from the query, or `default` where the name is absent.
     pub fn number(&self, name: &str, default: u64) -> u64 {
         match self.query.get(name) {

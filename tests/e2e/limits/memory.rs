@@ -1,0 +1,71 @@
+//! What an instance may take of the host.
+
+use warmlink_tests::run;
+
+use super::{assert_failure, instance, lone, shared};
+
+#[test]
+fn a_guest_gets_the_memory_it_may_have_and_is_refused_more() {
+    run(async {
+        let host = shared().await;
+        let given = async |component: &str| {
+            let reply = host
+                .api()
+                .get(&format!("/{component}/grow?mib=40"))
+                .await
+                .expect(200);
+            reply.value()["given"].as_u64().unwrap()
+        };
+        assert_eq!(given("plain").await, 40);
+        let little = given("small-memory").await;
+        assert!((1..8).contains(&little), "{little} MiB of 8");
+    });
+}
+
+#[test]
+fn a_guest_that_cannot_do_without_more_memory_fails_alone() {
+    run(async {
+        let host = shared().await;
+        let api = host.api();
+        for _ in 0..5 {
+            assert_failure(&api.get("/exhausted/exhaust").await, 502, "trapped");
+            let (_, begun) = instance(&api.get("/exhausted/instance").await.expect(200));
+            assert_eq!(begun, 1, "the instance that failed is gone");
+        }
+    });
+}
+
+#[test]
+fn a_guest_with_too_many_handles_fails_alone() {
+    run(async {
+        let host = shared().await;
+        let api = host.api();
+        let held = api
+            .get("/few-handles/handles?n=20")
+            .await
+            .expect(200)
+            .value();
+        assert_eq!(held["held"], 20);
+        assert_failure(&api.get("/few-handles/handles?n=200").await, 502, "trapped");
+        api.get("/plain/handles?n=200").await.expect(200);
+    });
+}
+
+#[test]
+fn memory_that_was_taken_is_given_back() {
+    run(async {
+        let host = lone("memory = \"128MiB\"", "").await;
+        let api = host.api();
+        let grow = async || api.get("/it/grow?mib=64").await.expect(200);
+        grow().await;
+        let before = host.resident_bytes();
+        for _ in 0..10 {
+            grow().await;
+        }
+        let grown = host.resident_bytes().saturating_sub(before);
+        assert!(
+            grown < 96 << 20,
+            "{grown} bytes more after ten guests of 64 MiB"
+        );
+    });
+}

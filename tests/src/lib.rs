@@ -1,0 +1,31 @@
+//! Starts the real binary with real servers, and talks to it as a stranger
+//! would. Nothing here links the host.
+
+#![allow(clippy::panic, reason = "this is how a test fails")]
+
+pub mod client;
+pub mod csv;
+pub mod database;
+pub mod eventually;
+pub mod host;
+pub mod load;
+pub mod manifest;
+pub mod metrics;
+pub mod paths;
+pub mod probe;
+pub mod proxy;
+pub mod raw;
+pub mod reaper;
+pub mod rig;
+pub mod runtime;
+pub mod seed;
+pub mod services;
+pub mod table;
+pub mod unique;
+
+pub use client::{Api, Reply};
+pub use database::Database;
+pub use eventually::eventually;
+pub use host::{Host, HostOptions};
+pub use manifest::Manifest;
+pub use runtime::run;

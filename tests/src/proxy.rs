@@ -1,0 +1,141 @@
+//! A TCP relay that can be told to hold, or to cut, what runs through it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What happens to the bytes that arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Running,
+    /// Connections are accepted and bytes taken, but nothing gets through.
+    Held,
+    /// Connections end as soon as they begin.
+    Refused,
+}
+
+/// A relay to one address; ends with this value.
+pub struct Proxy {
+    port: u16,
+    flow: watch::Sender<Flow>,
+    /// Counts the cuts; a connection ends when it moves.
+    cuts: watch::Sender<u64>,
+    accepted: Arc<AtomicUsize>,
+    acceptor: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// # Panics
+    /// Where no port can be had.
+    pub async fn start(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let (flow, flowing) = watch::channel(Flow::Running);
+        let (cuts, cutting) = watch::channel(0);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
+        let target = target.to_owned();
+        let acceptor = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                if *flowing.borrow() == Flow::Refused {
+                    continue;
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+                let relay = relay(near, target.clone(), flowing.clone());
+                let mut cutting = cutting.clone();
+                cutting.mark_unchanged();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = relay => {}
+                        _ = cutting.changed() => {}
+                    }
+                });
+            }
+        });
+        Self {
+            port,
+            flow,
+            cuts,
+            accepted,
+            acceptor,
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Lets nothing through, and says nothing.
+    pub fn hold(&self) {
+        self.flow.send_replace(Flow::Held);
+    }
+
+    /// Lets everything through again, what was held included.
+    pub fn release(&self) {
+        self.flow.send_replace(Flow::Running);
+    }
+
+    /// Ends all connections there are, and all to come.
+    pub fn refuse(&self) {
+        self.flow.send_replace(Flow::Refused);
+        self.cut();
+    }
+
+    /// Ends all connections there are.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// How many connections were ever accepted and not refused.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+        self.cut();
+    }
+}
+
+async fn relay(near: TcpStream, target: String, mut flow: watch::Receiver<Flow>) {
+    let running = |flow: &Flow| *flow == Flow::Running;
+    if flow.wait_for(running).await.is_err() {
+        return;
+    }
+    let Ok(far) = TcpStream::connect(target).await else {
+        return;
+    };
+    let _ = near.set_nodelay(true);
+    let _ = far.set_nodelay(true);
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
+    tokio::select! {
+        () = pump(near_in, far_out, flow.clone()) => {}
+        () = pump(far_in, near_out, flow) => {}
+    }
+}
+
+/// Ends at the first end or fault of either side.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flow: watch::Receiver<Flow>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if flow.wait_for(|flow| *flow == Flow::Running).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
