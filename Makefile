@@ -11,7 +11,7 @@ COMPONENTS := health users urls events redirect import
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
 # In one call, so that every dependency is built once for all of them.
-TEST := $(CARGO) test --release --lib --test e2e -p warmlink -p warmlink-tests -p layers -p shared $(addprefix -p ,$(COMPONENTS))
+TEST := $(CARGO) test --release --lib --test e2e --test imports -p warmlink -p warmlink-tests -p layers -p shared $(addprefix -p ,$(COMPONENTS))
 
 WARMLINK := target/release/warmlink
 

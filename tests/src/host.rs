@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::manifest::Manifest;
@@ -72,6 +73,8 @@ pub struct Host {
     child: Child,
     pid: u32,
     log: Log,
+    /// They end with the process's output.
+    readers: Vec<JoinHandle<()>>,
     admin: watch::Receiver<Option<SocketAddr>>,
     public: watch::Receiver<Option<SocketAddr>>,
     folder: TempDir,
@@ -108,12 +111,12 @@ impl Host {
         let pid = child.id().expect("just started");
         reaper::watch(pid);
         let log = Log::default();
-        log.follow(child.stderr.take().expect("a pipe was asked for"));
+        let errors = log.follow(child.stderr.take().expect("a pipe was asked for"));
         let (admin_found, admin) = watch::channel(None);
         let (public_found, public) = watch::channel(None);
         let output = child.stdout.take().expect("a pipe was asked for");
         let seen = log.clone();
-        tokio::spawn(async move {
+        let output = tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let found = match line.split_whitespace().next() {
@@ -131,6 +134,7 @@ impl Host {
             child,
             pid,
             log,
+            readers: vec![errors, output],
             admin,
             public,
             folder,
@@ -218,7 +222,7 @@ impl Host {
         self.exit().await
     }
 
-    /// Waits for its end.
+    /// Waits for its end; its log is then complete.
     ///
     /// # Panics
     /// Where it does not end.
@@ -229,6 +233,11 @@ impl Host {
             .expect("a child can be waited for");
         self.ended = true;
         reaper::forget(self.pid);
+        for reader in self.readers.drain(..) {
+            let read = timeout(EXIT_LIMIT, reader).await;
+            read.expect("nobody else holds its output")
+                .expect("reading does not panic");
+        }
         status
     }
 
@@ -282,14 +291,14 @@ impl Drop for Shared {
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn follow(&self, stream: impl AsyncRead + Send + Unpin + 'static) {
+    fn follow(&self, stream: impl AsyncRead + Send + Unpin + 'static) -> JoinHandle<()> {
         let log = self.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 log.push(line);
             }
-        });
+        })
     }
 
     fn push(&self, line: String) {

@@ -77,7 +77,7 @@ fn migrations_run_before_the_port_opens() {
         let manifest = Manifest::one("http", VARIABLES).with_tool(&tool);
         let options = || HostOptions::new(manifest.clone()).database(database.url());
         // Of several nodes that start together, one migrates.
-        let (one, two, three) = futures::join!(
+        let (mut one, mut two, mut three) = futures::join!(
             Host::start(options()),
             Host::start(options()),
             Host::start(options()),
@@ -88,7 +88,8 @@ fn migrations_run_before_the_port_opens() {
             .await
             .unwrap();
         let mut applied = 0;
-        for host in [&one, &two, &three] {
+        for host in [&mut one, &mut two, &mut three] {
+            host.terminate().await;
             let lines = host.log().lines();
             applied += lines
                 .iter()

@@ -3,10 +3,26 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use warmlink_tests::raw::Raw;
+use warmlink_tests::raw::{Raw, Transfer};
 use warmlink_tests::{Api, Host, run};
 
 use super::lone;
+
+/// An answer as every failure has one, though no request was understood.
+#[track_caller]
+fn assert_answer(transfer: &Transfer, status: u16, kind: &str) {
+    assert_eq!(
+        (transfer.status, transfer.complete),
+        (status, true),
+        "{}",
+        transfer.head
+    );
+    let json = "content-type: application/json";
+    assert!(transfer.head.contains(json), "{}", transfer.head);
+    let body: serde_json::Value = serde_json::from_slice(&transfer.body).unwrap();
+    assert_eq!(body["kind"], kind);
+    assert!(body["error"].is_string(), "{body}");
+}
 
 async fn hasty() -> Host {
     lone("", "header_time = \"400ms\"\nheader_bytes = \"16KiB\"").await
@@ -78,12 +94,16 @@ fn a_head_that_is_too_large_is_431_and_the_connection_ends() {
     run(async {
         let host = hasty().await;
         let large = "x".repeat(20 << 10);
-        let mut raw = Raw::connect(host.public()).await;
-        let head = format!("GET /it/echo HTTP/1.1\r\nhost: test\r\nx-large: {large}\r\n\r\n");
-        // The host may have had enough before all of it is sent.
-        let _ = raw.try_send(head.as_bytes()).await;
-        assert_eq!(raw.head().await, 431);
-        raw.until_closed().await;
+        for head in [
+            format!("GET /it/echo HTTP/1.1\r\nhost: test\r\nx-large: {large}\r\n\r\n"),
+            format!("GET /it/echo?{large} HTTP/1.1\r\nhost: test\r\n\r\n"),
+        ] {
+            let mut raw = Raw::connect(host.public()).await;
+            // The host may have had enough before all of it is sent.
+            let _ = raw.try_send(head.as_bytes()).await;
+            assert_answer(&raw.response().await, 431, "head_too_large");
+            assert!(raw.until_closed().await.is_empty());
+        }
 
         // One that fits, fits.
         let fits = "x".repeat(8 << 10);
@@ -129,7 +149,7 @@ fn what_is_no_request_is_400() {
         ] {
             let mut raw = Raw::connect(host.public()).await;
             raw.send(nonsense).await;
-            assert_eq!(raw.head().await, 400, "{nonsense:?}");
+            assert_answer(&raw.response().await, 400, "bad_request");
         }
     });
 }

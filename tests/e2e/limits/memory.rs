@@ -16,7 +16,7 @@ fn a_guest_gets_the_memory_it_may_have_and_is_refused_more() {
                 .expect(200);
             reply.value()["given"].as_u64().unwrap()
         };
-        assert_eq!(given("plain").await, 40);
+        assert_eq!(given("usual-memory").await, 40);
         let little = given("small-memory").await;
         assert!((1..8).contains(&little), "{little} MiB of 8");
     });
@@ -25,11 +25,11 @@ fn a_guest_gets_the_memory_it_may_have_and_is_refused_more() {
 #[test]
 fn a_guest_that_cannot_do_without_more_memory_fails_alone() {
     run(async {
-        let host = shared().await;
+        let host = lone("cpu = \"10s\"\nmemory = \"8MiB\"\nreuse = 100", "").await;
         let api = host.api();
         for _ in 0..5 {
-            assert_failure(&api.get("/exhausted/exhaust").await, 502, "trapped");
-            let (_, begun) = instance(&api.get("/exhausted/instance").await.expect(200));
+            assert_failure(&api.get("/it/exhaust").await, 502, "trapped");
+            let (_, begun) = instance(&api.get("/it/instance").await.expect(200));
             assert_eq!(begun, 1, "the instance that failed is gone");
         }
     });
@@ -54,7 +54,7 @@ fn a_guest_with_too_many_handles_fails_alone() {
 #[test]
 fn memory_that_was_taken_is_given_back() {
     run(async {
-        let host = lone("memory = \"128MiB\"", "").await;
+        let host = lone("cpu = \"10s\"\nmemory = \"128MiB\"", "").await;
         let api = host.api();
         let grow = async || api.get("/it/grow?mib=64").await.expect(200);
         grow().await;

@@ -170,7 +170,8 @@ fn pools_that_do_not_fit_the_server_are_warned_of() {
             let database = Database::create().await;
             let manifest = Manifest::one("postgres42", &component("")).with_tool(&pool(1, 150));
             let options = HostOptions::new(manifest).database(database.url());
-            let host = Host::start(options.env("WARMLINK_NODES", nodes)).await;
+            let mut host = Host::start(options.env("WARMLINK_NODES", nodes)).await;
+            host.terminate().await;
             let lines = host.log().lines();
             let warns = |line: &String| line.contains("max_connections") && line.contains("WARN");
             assert_eq!(lines.iter().any(warns), warned, "{nodes} nodes: {lines:?}");

@@ -365,7 +365,13 @@ impl<C: Clone, W> Lanes<C, W> {
             } else {
                 CROSSING
             };
-            (slot.expected_wait() + crossing, slot.in_flight)
+            // What has run for a while already says more than the average of
+            // others: it may well run for as long again.
+            let head = match slot.in_flight {
+                0 => Duration::ZERO,
+                _ => now.duration_since(slot.moved),
+            };
+            (slot.expected_wait().max(head) + crossing, slot.in_flight)
         };
         self.slots
             .iter()

@@ -176,9 +176,11 @@ async fn introduce(pool: &Arc<Inner>, mut slot: SlotGuard, core: usize, opened: 
     }
     note_success(pool);
     pool.lanes.lock().opened(id, connection, Instant::now());
+    // Who waits has it before the opener looks for what is still wanted: else it
+    // would open another for the same caller.
+    pool.pump();
     pool.changed.notify_waiters();
     pool.wake.notify_one();
-    pool.pump();
 }
 
 /// Prepares what is known on a new connection, as far as that goes.
