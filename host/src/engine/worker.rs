@@ -84,7 +84,9 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !is_hosts_end(error)
+        {
             let expired = error.downcast_ref::<wasmtime::Trap>().is_none()
                 && error.downcast_ref::<CpuLimit>().is_none()
                 && error.to_string() == EXPIRED;
@@ -105,6 +107,12 @@ impl WorkerState for Worker {
         drop(store);
         self.link.release_lingering();
     }
+}
+
+/// Whether the worker was dropped with its runtime: the host ends, and nothing
+/// is wrong with the guest. The request handler takes that for a panic.
+fn is_hosts_end(error: &wasmtime::Error) -> bool {
+    error.to_string() == "worker panicked" && !std::thread::panicking()
 }
 
 /// What the request handler says of a worker that its expiration ended.
