@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt audit seed burst soak setup host components guests clean
+.PHONY: help up test lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -42,9 +42,6 @@ seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running 
 
 burst: setup host components guests ## The incident this host exists to prevent: 500 clients at the instant the port opens
 	$(TEST) -- --nocapture burst
-
-soak: setup host components guests ## The long forms of the tests
-	WARMLINK_SOAK=1 $(TEST) -- --nocapture soak
 
 setup: ## Install what is missing: wasm target, PostgreSQL, Valkey
 	@sh scripts/setup.sh
