@@ -104,9 +104,11 @@ impl Node {
         let address = open.address();
         drop(starting);
         announce("public", address);
-        println!("try     curl -i http://{}/health", reachable(address));
-        // The lines are for whoever waits for them; nobody waiting is fine.
-        let _ = std::io::stdout().flush();
+        say(&format!(
+            "try     curl -i http://{}{}",
+            reachable(address),
+            self.first_path()
+        ));
 
         let (drain, draining) = watch::channel(false);
         let connections = self.spec.limits.connections.get() as usize;
@@ -161,6 +163,16 @@ impl Node {
             },
         )?;
         Ok(table)
+    }
+
+    /// A path that the application answers as it stands.
+    fn first_path(&self) -> &str {
+        self.spec
+            .routes
+            .iter()
+            .map(|route| route.pattern.raw())
+            .find(|route| !route.contains([':', '*']) && !route.ends_with("/..."))
+            .unwrap_or("/")
     }
 
     fn pools(&self, cores: &Cores, metrics: &Metrics) -> anyhow::Result<Pools> {
@@ -241,9 +253,14 @@ impl Node {
 /// One line on standard output for each address, as it is bound: people read
 /// it, and so do scripts that asked for port 0.
 fn announce(name: &str, address: SocketAddr) {
-    println!("{name:<8}http://{}", reachable(address));
-    // See above: nobody reading is fine.
-    let _ = std::io::stdout().flush();
+    say(&format!("{name:<8}http://{}", reachable(address)));
+}
+
+/// Writes a line for whoever waits for it. A reader that is gone is fine, where
+/// `println!` would panic.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// An address to connect to: the unspecified one is not.

@@ -8,6 +8,6 @@ mod secret;
 mod variables;
 
 pub use fault::{Fault, Faults};
-pub use node::{Config, NodeArgs};
+pub use node::{Addresses, Config, NodeArgs};
 pub use secret::Secret;
 pub use variables::{Servers, from_environment};

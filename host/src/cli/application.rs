@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::app::{Node, preflight};
-use crate::config::{Config, Faults, NodeArgs, Secret, Servers, from_environment};
+use crate::config::{Addresses, Config, Faults, NodeArgs, Secret, Servers, from_environment};
 use crate::local::{Options, Services, Settings};
 use crate::manifest;
 use clap::Args;
@@ -30,6 +30,7 @@ pub(super) struct Application {
     pub(super) spec: manifest::Spec,
     /// What deserves a word though it is no fault.
     pub(super) notes: Vec<String>,
+    addresses: Addresses,
     text: String,
     base: PathBuf,
     private: Private,
@@ -55,6 +56,7 @@ impl ApplicationArgs {
             self.manifest
         };
         let mut faults = Faults::default();
+        let addresses = self.node.addresses();
         let config = self
             .node
             .resolve()
@@ -69,23 +71,29 @@ impl ApplicationArgs {
                 );
             })
             .ok();
-        // Variables can only be judged with the configuration's addresses.
-        let (Some(config), Some(text)) = (config, text) else {
-            return Err(failed(&path, &faults));
-        };
-        let private = Private::wanted(&text, &config);
-        let database = private.database.then(|| PRIVATE_DATABASE.into());
-        let valkey = private.valkey.then(|| PRIVATE_VALKEY.into());
-        let (spec, notes) =
-            resolve(&text, &config, database, valkey).map_err(|found| failed(&path, &found))?;
-        Ok(Application {
-            config,
-            spec,
-            notes,
-            text,
-            base: folder_of(&path),
-            private,
-        })
+        let private = text
+            .as_deref()
+            .map_or_else(Private::default, |text| Private::wanted(text, &addresses));
+        // Judged whatever is wrong with the rest: one call names every fault.
+        let resolved = text.as_deref().and_then(|text| {
+            let database = private.database.then(|| PRIVATE_DATABASE.into());
+            let valkey = private.valkey.then(|| PRIVATE_VALKEY.into());
+            resolve(text, &addresses, database, valkey)
+                .map_err(|found| faults.merge(found))
+                .ok()
+        });
+        match (config, text, resolved) {
+            (Some(config), Some(text), Some((spec, notes))) => Ok(Application {
+                config,
+                spec,
+                notes,
+                addresses,
+                text,
+                base: folder_of(&path),
+                private,
+            }),
+            _ => Err(failed(&path, &faults)),
+        }
     }
 }
 
@@ -112,7 +120,7 @@ impl Application {
     pub(super) fn node(self, services: &Services) -> Result<Node, Failure> {
         let database = services.database_url().cloned();
         let valkey = services.valkey_url().cloned();
-        let (spec, _) = resolve(&self.text, &self.config, database, valkey)
+        let (spec, _) = resolve(&self.text, &self.addresses, database, valkey)
             .map_err(|found| Failure::usage(found.to_string()))?;
         Ok(Node {
             config: self.config,
@@ -130,7 +138,7 @@ impl Application {
 }
 
 impl Private {
-    fn wanted(text: &str, config: &Config) -> Self {
+    fn wanted(text: &str, addresses: &Addresses) -> Self {
         // A text that is no TOML is the manifest reader's to complain about.
         let manifest: toml::Table = text.parse().unwrap_or_default();
         let declares = |name: &str| {
@@ -141,17 +149,17 @@ impl Private {
                     .is_none()
         };
         Self {
-            database: config.database_url.is_none() && declares("database_url"),
-            valkey: config.valkey_url.is_none() && declares("valkey_url"),
+            database: addresses.database.is_none() && declares("database_url"),
+            valkey: addresses.valkey.is_none() && declares("valkey_url"),
         }
     }
 }
 
-/// Reads the manifest with the addresses of the configuration or, where it has
-/// none, with those given.
+/// Reads the manifest with the addresses of the environment or, where it names
+/// none, with those of private servers.
 fn resolve(
     text: &str,
-    config: &Config,
+    addresses: &Addresses,
     database: Option<Secret>,
     valkey: Option<Secret>,
 ) -> Result<(manifest::Spec, Vec<String>), Faults> {
@@ -164,8 +172,8 @@ fn resolve(
         let own = environment.remove(&format!("SPIN_VARIABLE_{name}"));
         configured.clone().or(own.map(Secret::from)).or(private)
     };
-    let database = given(&config.database_url, "DATABASE_URL", database);
-    let valkey = given(&config.valkey_url, "VALKEY_URL", valkey);
+    let database = given(&addresses.database, "DATABASE_URL", database);
+    let valkey = given(&addresses.valkey, "VALKEY_URL", valkey);
     let database = database.and_then(|url| {
         let target = preflight::postgres_target(&mut faults, "DATABASE_URL", &url)?;
         Some((url, target.origin().to_string()))
@@ -191,7 +199,14 @@ fn resolve(
             // address was named already.
             let follows = |key: &str| {
                 bad_addresses
-                    && (key == "variables.database_url" || key == "variables.database_origin")
+                    && [
+                        "database_url",
+                        "database_origin",
+                        "valkey_url",
+                        "valkey_origin",
+                    ]
+                    .iter()
+                    .any(|name| key == format!("variables.{name}"))
             };
             for fault in found {
                 if !follows(&fault.key) {

@@ -92,6 +92,15 @@ pub struct NodeArgs {
     valkey_url: Option<Secret>,
 }
 
+/// The servers that the environment names.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The database, where it is not to be a private one.
+    pub database: Option<Secret>,
+    /// The Valkey, where it is not to be a private one; empty for none.
+    pub valkey: Option<Secret>,
+}
+
 /// How a node runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -115,13 +124,17 @@ pub struct Config {
     pub log: String,
     /// How they look.
     pub log_format: Format,
-    /// The database, where it is not to be a private one.
-    pub database_url: Option<Secret>,
-    /// The Valkey, where it is not to be a private one; empty for none.
-    pub valkey_url: Option<Secret>,
 }
 
 impl NodeArgs {
+    /// The servers' addresses, which the manifest is read with.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            database: self.database_url.clone(),
+            valkey: self.valkey_url.clone(),
+        }
+    }
+
     /// Reads every setting.
     ///
     /// # Errors
@@ -199,8 +212,6 @@ impl NodeArgs {
                 drain_delay: drain_delay?,
                 log: self.log,
                 log_format: log_format?,
-                database_url: self.database_url,
-                valkey_url: self.valkey_url,
             })
         })();
         match read {

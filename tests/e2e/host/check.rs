@@ -87,6 +87,19 @@ conkurrency = 2
 }
 
 #[test]
+fn faults_of_the_configuration_are_reported_with_those_of_the_manifest() {
+    run(async {
+        let manifest = Manifest::one("http", "[component.probe.tool.warmlink]\nwurm = 1");
+        let env = [("WARMLINK_LISTEN", "nowhere"), ("WARMLINK_NODES", "0")];
+        let (output, said) = check(&manifest.text(), &env).await;
+        assert_eq!(output.status.code(), Some(USAGE), "{said}");
+        for fault in ["WARMLINK_LISTEN", "WARMLINK_NODES", "wurm", "3 faults"] {
+            assert!(said.contains(fault), "nothing of {fault}: {said}");
+        }
+    });
+}
+
+#[test]
 fn an_address_that_is_none_is_a_fault_and_is_not_shown() {
     run(async {
         let manifest = Manifest::one(

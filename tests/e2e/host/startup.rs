@@ -1,6 +1,8 @@
+use std::process::Stdio;
+
 use tokio::net::TcpStream;
 use warmlink_tests::proxy::Proxy;
-use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, run};
+use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, host, paths, run};
 
 use super::{SOON, free_address, plain, until_logged, until_said};
 
@@ -153,6 +155,38 @@ fn a_taken_port_is_an_error() {
             assert!(!second.is_open());
         }
         first.api().get("/echo").await.expect(200);
+    });
+}
+
+#[test]
+fn a_host_whose_announcements_nobody_reads_serves_all_the_same() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("spin.toml");
+        std::fs::write(&manifest, Manifest::one("http", "").text()).unwrap();
+        let address = free_address().await;
+        let env = [
+            ("WARMLINK_LISTEN", address.to_string()),
+            ("WARMLINK_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("WARMLINK_CACHE", paths::cache().display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let mut child = host::command(&env.into())
+            .arg("up")
+            .arg(&manifest)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        eventually("the public port is open", SOON, || async {
+            let open = TcpStream::connect(address).await.is_ok();
+            assert!(child.id().is_some());
+            open.then_some(())
+        })
+        .await;
+        Api::new(address).get("/echo").await.expect(200);
+        child.kill().await.unwrap();
     });
 }
 
