@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::oneshot;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, Connection};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{AddressError, Target};
@@ -32,7 +32,12 @@ pub(super) struct Dialer {
     config: Config,
     tls: Result<Option<MakeRustlsConnect>, AddressError>,
     timeout: Duration,
+    heard: Option<Heard>,
 }
+
+/// What is called with the channel and the payload of each notification. It is
+/// dropped when the connection has ended.
+pub(super) type Heard = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// A connection that was just opened.
 pub(super) struct Opened {
@@ -107,7 +112,14 @@ impl Dialer {
             config,
             tls,
             timeout,
+            heard: None,
         }
+    }
+
+    /// The same, for a connection whose notifications have a reader.
+    pub(super) fn hearing(mut self, heard: Heard) -> Self {
+        self.heard = Some(heard);
+        self
     }
 
     /// Connects and signs on.
@@ -160,7 +172,7 @@ impl Dialer {
             .connect_raw(stream, tls)
             .await
             .map_err(DialError::Protocol)?;
-        Ok((client, Box::pin(drive(connection))))
+        Ok((client, Box::pin(drive(connection, self.heard.clone()))))
     }
 
     /// Asks the server to stop what the connection of `token` is running.
@@ -254,14 +266,19 @@ impl Dialer {
     }
 }
 
-/// Polls the connection to its end. Notices and notifications have no reader.
-async fn drive<S, T>(mut connection: Connection<S, T>) -> Result<(), tokio_postgres::Error>
+/// Polls the connection to its end. Notices have no reader.
+async fn drive<S, T>(
+    mut connection: Connection<S, T>,
+    heard: Option<Heard>,
+) -> Result<(), tokio_postgres::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-        message?;
+        if let (AsyncMessage::Notification(said), Some(heard)) = (message?, &heard) {
+            heard(said.channel(), said.payload());
+        }
     }
     Ok(())
 }

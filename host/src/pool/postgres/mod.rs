@@ -49,7 +49,7 @@ mod tls;
 mod wire;
 
 pub use address::{AddressError, Origin, Target};
-pub use dedicated::{Dedicated, connect};
+pub use dedicated::{Dedicated, connect, listen};
 pub use error::Error;
 pub use metrics::Metrics;
 pub use rows::Rows;
