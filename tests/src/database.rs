@@ -9,6 +9,7 @@ use crate::unique;
 /// An empty database; it goes with its server.
 pub struct Database {
     url: String,
+    control_url: String,
 }
 
 impl Database {
@@ -23,22 +24,36 @@ impl Database {
     /// Where the server refuses.
     pub async fn create_on(services: &Services) -> Self {
         let name = unique::name("test");
-        let mut url: Url = services
-            .database_url()
-            .parse()
-            .expect("an address is announced");
         // The application's role owns it, and may make none itself.
+        let owner = role_of(services.database_url());
         let admin = connect(services.database_admin_url()).await;
         admin
-            .batch_execute(&format!("CREATE DATABASE {name} OWNER {}", url.username()))
+            .batch_execute(&format!("CREATE DATABASE {name} OWNER {owner}"))
             .await
             .expect("a database can be created");
-        url.set_path(&name);
-        Self { url: url.into() }
+        let control = role_of(services.control_url());
+        let inside = connect(&named(services.database_admin_url(), &name)).await;
+        inside
+            .batch_execute(&format!(
+                "CREATE SCHEMA warmlink AUTHORIZATION {control}; \
+                 REVOKE ALL ON SCHEMA warmlink FROM PUBLIC"
+            ))
+            .await
+            .expect("a schema can be created");
+        Self {
+            url: named(services.database_url(), &name),
+            control_url: named(services.control_url(), &name),
+        }
     }
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The same database as the hosts' own role, which owns the schema
+    /// `warmlink` in it.
+    pub fn control_url(&self) -> &str {
+        &self.control_url
     }
 
     /// The server's address, as `host:port`.
@@ -52,20 +67,32 @@ impl Database {
     }
 
     /// The same database through another port of this machine.
-    ///
-    /// # Panics
-    /// Never: the address was parsed before.
     pub fn url_through(&self, port: u16) -> String {
-        let mut url: Url = self.url.parse().expect("parsed before");
-        url.set_host(Some("127.0.0.1")).expect("a host can be set");
-        url.set_port(Some(port)).expect("a port can be set");
-        url.into()
+        through(&self.url, port)
+    }
+
+    /// The same as the hosts' own role.
+    pub fn control_url_through(&self, port: u16) -> String {
+        through(&self.control_url, port)
     }
 
     /// A connection of the test's own.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
     }
+}
+
+/// The role that an address logs in as.
+fn role_of(url: &str) -> String {
+    let url: Url = url.parse().expect("an address is announced");
+    url.username().to_owned()
+}
+
+/// The same address with another database.
+fn named(url: &str, database: &str) -> String {
+    let mut url: Url = url.parse().expect("an address is announced");
+    url.set_path(database);
+    url.into()
 }
 
 /// A connection that shows as `observer`, so that it is not mistaken for one
@@ -83,4 +110,11 @@ pub async fn connect(url: &str) -> Client {
         let _ = connection.await;
     });
     client
+}
+
+fn through(url: &str, port: u16) -> String {
+    let mut url: Url = url.parse().expect("parsed before");
+    url.set_host(Some("127.0.0.1")).expect("a host can be set");
+    url.set_port(Some(port)).expect("a port can be set");
+    url.into()
 }

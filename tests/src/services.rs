@@ -29,12 +29,13 @@ pub struct Services {
     child: Child,
     /// The servers stop when it closes.
     input: Option<ChildStdin>,
-    _state: TempDir,
+    state: TempDir,
 }
 
 #[derive(Deserialize)]
 struct Announced {
     database_url: Option<String>,
+    control_url: Option<String>,
     database_admin_url: Option<String>,
     valkey_url: Option<String>,
     postgres_pid: Option<u32>,
@@ -68,6 +69,14 @@ impl Wanted {
     /// Where they do not come up.
     pub async fn start(self) -> Services {
         let state = tempfile::tempdir().expect("a temporary folder");
+        self.start_in(state).await
+    }
+
+    /// The same in a state folder that may have been used before.
+    ///
+    /// # Panics
+    /// Where they do not come up.
+    pub async fn start_in(self, state: TempDir) -> Services {
         let mut command = Command::new(paths::binary());
         command.env("PATH", paths::with_tools());
         command.arg("services").arg("--state").arg(state.path());
@@ -110,7 +119,7 @@ impl Wanted {
             announced,
             child,
             input,
-            _state: state,
+            state,
         }
     }
 }
@@ -121,6 +130,17 @@ impl Services {
     pub fn database_url(&self) -> &str {
         self.announced
             .database_url
+            .as_deref()
+            .expect("a PostgreSQL was started")
+    }
+
+    /// The address of the hosts' own role.
+    ///
+    /// # Panics
+    /// Where no PostgreSQL was asked for.
+    pub fn control_url(&self) -> &str {
+        self.announced
+            .control_url
             .as_deref()
             .expect("a PostgreSQL was started")
     }
@@ -159,10 +179,12 @@ impl Services {
         self.announced.valkey_pid.expect("a Valkey was started")
     }
 
-    /// Stops the servers and waits for their end.
-    pub async fn stop(mut self) {
+    /// Stops the servers and waits for their end. Their data is in the folder
+    /// that this gives, and goes with it.
+    pub async fn stop(mut self) -> TempDir {
         self.input.take();
         let _ = timeout(START_LIMIT, self.child.wait()).await;
+        self.state
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) struct ServicesArgs {
 #[derive(Debug, Serialize)]
 struct Ready<'a> {
     database_url: Option<&'a str>,
+    control_url: Option<&'a str>,
     database_admin_url: Option<&'a str>,
     valkey_url: Option<&'a str>,
     postgres_pid: Option<u32>,
@@ -100,6 +101,7 @@ async fn serve(options: Options) -> Result<ExitCode, Failure> {
 fn announce(services: &Services) -> Result<(), Failure> {
     let ready = Ready {
         database_url: services.database_url().map(Secret::expose),
+        control_url: services.control_url().map(Secret::expose),
         database_admin_url: services.database_admin_url().map(Secret::expose),
         valkey_url: services.valkey_url().map(Secret::expose),
         postgres_pid: services.postgres_pid(),

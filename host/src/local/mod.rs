@@ -7,10 +7,14 @@
 //!
 //! ```text
 //! STATE/lock               held while the servers run; names the holder's pid
-//! STATE/postgres/          data/, the two roles' passwords, server.log
+//! STATE/postgres/          data/, the three roles' passwords, server.log
 //! STATE/valkey/            data/, the password, server.log
 //! STATE/tools/             server binaries that `make setup` put there
 //! ```
+//!
+//! PostgreSQL has a role for the application, which owns its database; one for
+//! the hosts, `warmlink_control`, which owns the schema `warmlink` in it, closed
+//! to the application; and the superuser.
 //!
 //! Run by root, the servers run as an unprivileged account, and where that
 //! account cannot enter the state folder (a clone under `/root`), the two
@@ -26,6 +30,7 @@ mod package;
 mod postgres;
 mod process;
 mod ready;
+mod roles;
 mod valkey;
 
 use std::future::pending;
@@ -128,6 +133,13 @@ impl Services {
     #[must_use]
     pub fn database_url(&self) -> Option<&Secret> {
         self.postgres.as_ref().map(Postgres::url)
+    }
+
+    /// Where the hosts' own role reaches the same database: it owns the schema
+    /// `warmlink`, which the application's role can neither read nor write.
+    #[must_use]
+    pub fn control_url(&self) -> Option<&Secret> {
+        self.postgres.as_ref().map(Postgres::control_url)
     }
 
     /// Where the superuser reaches the same database: for tools and tests, never

@@ -18,15 +18,13 @@ use super::guard::GuardSignal;
 use super::leftover;
 use super::process::{Launch, Process, tail};
 use super::ready::{self, Answer, Server};
+use super::roles::{self, APPLICATION, CONTROL, SUPERUSER};
 use crate::config::Secret;
 
 const NAME: &str = "PostgreSQL";
-/// The role that `initdb` makes.
-const SUPERUSER: &str = "postgres";
-/// The application's role, and its database, which it owns.
-const APPLICATION: &str = "application";
 const SUPERUSER_PASSWORD: &str = "superuser.password";
 const APPLICATION_PASSWORD: &str = "application.password";
+const CONTROL_PASSWORD: &str = "control.password";
 
 /// Crash recovery of a large database comes before the first answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -48,6 +46,7 @@ const LEFTOVER_SIGNALS: [(Signal, Duration); 3] = [
 pub(super) struct Postgres {
     process: Process,
     url: Secret,
+    control_url: Secret,
     admin_url: Secret,
 }
 
@@ -76,6 +75,7 @@ impl Postgres {
                 data: data.clone(),
             })?;
         let application = home.password_or_new(APPLICATION_PASSWORD)?;
+        let control = home.password_or_new(CONTROL_PASSWORD)?;
 
         let pid_file = data.join("postmaster.pid");
         let left = leftover::end(
@@ -98,22 +98,30 @@ impl Postgres {
         };
         let (process, port, client) =
             ready::start(&server, |port| greet(port, superuser.clone())).await?;
-        let admin_url = url(SUPERUSER, &superuser, port);
-        if let Err(error) = prepare(&client, &application).await {
+        let prepared = async {
+            roles::prepare(&client, &application, &control).await?;
+            let inside = connect(port, &superuser, APPLICATION).await?;
+            roles::prepare_schema(&inside).await
+        };
+        if let Err(error) = prepared.await {
             process.stop(&PATIENCE).await;
             return Err(Error::Prepare(error));
         }
-        let url = url(APPLICATION, &application, port);
         tracing::info!(port, pid = process.pid(), "the private PostgreSQL is ready");
         Ok(Self {
             process,
-            url,
-            admin_url,
+            url: url(APPLICATION, &application, port),
+            control_url: url(CONTROL, &control, port),
+            admin_url: url(SUPERUSER, &superuser, port),
         })
     }
 
     pub(super) fn url(&self) -> &Secret {
         &self.url
+    }
+
+    pub(super) fn control_url(&self) -> &Secret {
+        &self.control_url
     }
 
     pub(super) fn admin_url(&self) -> &Secret {
@@ -244,21 +252,8 @@ impl Server for PostgresServer<'_> {
 
 /// One login as the superuser.
 async fn greet(port: u16, password: String) -> Answer<Client> {
-    let connected = tokio_postgres::Config::new()
-        .host("127.0.0.1")
-        .port(port)
-        .user(SUPERUSER)
-        .password(password)
-        .dbname("postgres")
-        .application_name("warmlink/setup")
-        .connect_timeout(Duration::from_secs(5))
-        .connect(NoTls)
-        .await;
-    match connected {
-        Ok((client, connection)) => {
-            tokio::spawn(connection);
-            Answer::Ready(client)
-        }
+    match connect(port, &password, "postgres").await {
+        Ok(client) => Answer::Ready(client),
         Err(error) => match error.code() {
             Some(state) if *state != SqlState::CANNOT_CONNECT_NOW => {
                 Answer::Refused(describe(&error))
@@ -268,38 +263,32 @@ async fn greet(port: u16, password: String) -> Answer<Client> {
     }
 }
 
+/// The superuser's connection to `database`. Names are the system's own there:
+/// the application may have made others in its own.
+async fn connect(
+    port: u16,
+    password: &str,
+    database: &str,
+) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::Config::new()
+        .host("127.0.0.1")
+        .port(port)
+        .user(SUPERUSER)
+        .password(password)
+        .dbname(database)
+        .options("-c search_path=pg_catalog")
+        .application_name("warmlink/setup")
+        .connect_timeout(Duration::from_secs(5))
+        .connect(NoTls)
+        .await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
 /// The server's own words, which the driver's error keeps to its source.
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(server) => server.message().to_owned(),
         None => error.to_string(),
     }
-}
-
-/// Gives the application its role and its database, whatever is there already.
-async fn prepare(client: &Client, password: &str) -> Result<(), tokio_postgres::Error> {
-    // Both values are ours, and neither has a character that SQL treats specially.
-    let role = client
-        .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&APPLICATION])
-        .await?;
-    let verb = if role.is_some() { "ALTER" } else { "CREATE" };
-    client
-        .batch_execute(&format!(
-            "{verb} ROLE {APPLICATION} LOGIN PASSWORD '{password}'"
-        ))
-        .await?;
-    let database = client
-        .query_opt(
-            "SELECT FROM pg_database WHERE datname = $1",
-            &[&APPLICATION],
-        )
-        .await?;
-    if database.is_none() {
-        client
-            .batch_execute(&format!(
-                "CREATE DATABASE {APPLICATION} OWNER {APPLICATION}"
-            ))
-            .await?;
-    }
-    Ok(())
 }

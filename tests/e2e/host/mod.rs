@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod control_role;
 mod load;
 mod logs;
 mod protocols;
