@@ -25,3 +25,4 @@ pub mod readiness;
 pub mod router;
 pub mod signature;
 pub mod telemetry;
+pub mod watch;
