@@ -1,41 +1,41 @@
 //! The composition root: builds what a node is made of, opens it to clients
 //! once all of it is warm, and closes it without cutting anyone off.
 
+mod background;
+pub mod compiling;
 mod descriptors;
+mod loading;
 pub mod preflight;
 pub mod signals;
 mod warm;
+mod watching;
 
+pub use watching::Watch;
+
+use self::background::Background;
 use self::signals::Signals;
-use crate::admin::Admin;
+use self::watching::Watching;
+use crate::admin::{Admin, DEPLOYS};
 use crate::config::Config;
 use crate::cores::Cores;
-use crate::engine::{Compiler, Engine, Sizing, linker};
-use crate::http::{Listener, Service};
+use crate::engine::Sizing;
+use crate::fleet;
+use crate::http::{Asking, Listener, Service};
 use crate::live::load::Loader;
-use crate::live::{LiveTable, Table};
+use crate::live::rollout::{self, Baseline};
+use crate::live::{LiveTable, Rollouts, Swapper, Table};
 use crate::manifest::Spec;
 use crate::pool::placement::Placement;
 use crate::pool::{Pools, postgres, valkey};
 use crate::readiness::Readiness;
-use crate::router::Router;
+use crate::signature::Key;
 use crate::telemetry::Metrics;
 use anyhow::Context;
-use futures::stream::{self, StreamExt, TryStreamExt};
-use indexmap::IndexMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
-
-/// Instances beyond those that admission can ask for: such as end while their
-/// successors begin.
-const SPARE_INSTANCES: u32 = 64;
-
-/// Components that are compiled at the same time. Each compilation uses every
-/// core by itself; the second one fills the gaps.
-const LOAD_PARALLELISM: usize = 2;
+use tokio::sync::{Semaphore, watch};
 
 /// A node, decided and not yet begun.
 #[derive(Debug)]
@@ -44,8 +44,14 @@ pub struct Node {
     pub config: Config,
     /// What it runs.
     pub spec: Spec,
+    /// The manifest's text, which what is deployed over it is bound to.
+    pub text: String,
     /// The folder that the manifest's paths are relative to.
     pub base: PathBuf,
+    /// The control database; none where this node is alone.
+    pub control: Option<postgres::Target>,
+    /// What is swapped as it changes.
+    pub watch: Option<Watch>,
 }
 
 /// Serves until a signal says otherwise, then drains.
@@ -63,15 +69,25 @@ pub async fn serve(node: Node, signals: &mut Signals) -> anyhow::Result<()> {
 }
 
 impl Node {
-    async fn run(self, cores: &Cores, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn run(mut self, cores: &Cores, signals: &mut Signals) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::new());
         let readiness = Readiness::default();
         let live = Arc::new(OnceLock::new());
         let starting = readiness.latch("start");
+        let rollouts = Arc::new(OnceLock::new());
+        let key = self
+            .config
+            .admin_token
+            .as_ref()
+            .map(|token| Key::new(token.expose()));
+        let control = Background::start("control")?;
         let admin = Admin {
             readiness: readiness.clone(),
             metrics: metrics.clone(),
             live: live.clone(),
+            rollouts: rollouts.clone(),
+            key: key.clone(),
+            deploys: Semaphore::new(DEPLOYS),
         };
         let admin = admin
             .start(self.config.admin_listen)
@@ -80,8 +96,16 @@ impl Node {
         let listener = Listener::bind(self.config.listen)
             .with_context(|| format!("public listener on {}", self.config.listen))?;
 
-        let table = tokio::select! {
-            table = self.prepare(cores, &metrics, &readiness) => table?,
+        let watching = match self.watch.take() {
+            Some(watch) => Some(Watching::begin(watch, &self.base, &self.spec)?),
+            None => None,
+        };
+        let sizing = match &watching {
+            Some(watching) => watching.room(),
+            None => loading::sizing(&self.spec),
+        };
+        let (loader, baseline, table) = tokio::select! {
+            prepared = self.prepare(sizing, cores, &metrics, &readiness) => prepared?,
             () = signals.next() => {
                 tracing::info!("told to end before being ready");
                 return Ok(());
@@ -89,13 +113,18 @@ impl Node {
         };
         metrics
             .generation
-            .set(i64::try_from(table.generation()).unwrap_or(i64::MAX));
+            .set(i64::try_from(table.generation().number()).unwrap_or(i64::MAX));
         let table = live.get_or_init(|| Arc::new(LiveTable::new(table)));
+        let started = self
+            .rollouts(loader, baseline, table, key.clone(), &control)
+            .await?;
+        let rollouts = rollouts.get_or_init(|| started);
         let service = Arc::new(Service::new(
             table.clone(),
             self.spec.limits.clone(),
             metrics,
             self.spec.metrics_path.clone(),
+            key.map(Asking::new),
         ));
 
         let open = listener
@@ -110,6 +139,11 @@ impl Node {
             self.first_path()
         ));
 
+        if let Some(watching) = watching {
+            // It ends with its thread.
+            control.handle().spawn(watching.follow(rollouts.clone()));
+        }
+
         let (drain, draining) = watch::channel(false);
         let connections = self.spec.limits.connections.get() as usize;
         let accepting = open.serve(cores, service, connections, draining);
@@ -120,6 +154,7 @@ impl Node {
         }
         tracing::info!("draining");
         readiness.drain();
+        rollouts.leave().await;
         if !self.config.drain_delay.is_zero() {
             // Requests still come while the balancers learn of it.
             tokio::select! {
@@ -149,20 +184,52 @@ impl Node {
     /// Everything that has to be there before the public port opens.
     async fn prepare(
         &self,
+        sizing: Sizing,
         cores: &Cores,
         metrics: &Arc<Metrics>,
         readiness: &Readiness,
-    ) -> anyhow::Result<Table> {
+    ) -> anyhow::Result<(Loader, Baseline, Table)> {
         let pools = Arc::new(self.pools(cores, metrics)?);
-        let loader = self.loader(cores, pools.clone(), metrics.clone())?;
-        let (_, table) = tokio::try_join!(
+        let loader = loading::loader(self, sizing, cores, pools.clone(), metrics.clone())?;
+        let (_, (baseline, table)) = tokio::try_join!(
             warm::dependencies(&self.config, &self.spec, &self.base, &pools, readiness),
             async {
                 let _latch = readiness.latch("components");
-                self.load(&loader).await
+                loading::first_table(self, &loader).await
             },
         )?;
-        Ok(table)
+        Ok((loader, baseline, table))
+    }
+
+    /// Keeps the node in step with what is deployed, from now on.
+    async fn rollouts(
+        &self,
+        mut loader: Loader,
+        baseline: Baseline,
+        live: &Arc<LiveTable>,
+        key: Option<Key>,
+        control: &Background,
+    ) -> anyhow::Result<Rollouts> {
+        loader.compiler = loader.compiler.beside_traffic();
+        let fleet = self.control.clone().map(|target| fleet::Settings {
+            target,
+            application: self.spec.name.clone(),
+            node: self.config.node.clone(),
+            instance: fleet::new_instance(),
+            manifest: baseline.id.clone(),
+            // Without a token, whoever can write there is trusted.
+            key: key.unwrap_or_else(|| Key::new("")),
+            keep: self.spec.limits.kept_revisions.get() as usize,
+        });
+        let parts = rollout::Parts {
+            node: self.config.node.clone(),
+            swapper: Swapper::new(live.clone(), loader.metrics.clone()),
+            loader: Arc::new(loader),
+            baseline,
+            fleet,
+            told: Arc::default(),
+        };
+        Ok(Rollouts::start(parts, control.handle().clone()).await)
     }
 
     /// A path that the application answers as it stands.
@@ -194,59 +261,6 @@ impl Node {
 
     fn postgres_settings(&self) -> postgres::Settings {
         warm::postgres_settings(&self.config, &self.spec)
-    }
-
-    fn loader(
-        &self,
-        cores: &Cores,
-        pools: Arc<Pools>,
-        metrics: Arc<Metrics>,
-    ) -> anyhow::Result<Loader> {
-        let limits = self.spec.components.values().map(|spec| &spec.limits);
-        let warm: u32 = limits.clone().map(|limits| limits.warm).sum();
-        let sizing = Sizing {
-            instances: self.spec.limits.in_flight.get() + warm + SPARE_INSTANCES,
-            memory: limits
-                .clone()
-                .map(|limits| limits.memory)
-                .max()
-                .unwrap_or(0),
-            table_elements: limits
-                .map(|limits| limits.table_elements)
-                .max()
-                .unwrap_or(0),
-        };
-        let engine = Arc::new(Engine::new(sizing)?);
-        let linker = linker::build(engine.inner())?;
-        Ok(Loader {
-            compiler: Compiler::new(engine, self.config.cache.clone())?,
-            linker,
-            pools,
-            cores: cores.count(),
-            metrics,
-            base: self.base.clone(),
-            downloads: self.config.state.join("components"),
-        })
-    }
-
-    async fn load(&self, loader: &Loader) -> anyhow::Result<Table> {
-        let endpoints: IndexMap<_, _> = stream::iter(self.spec.components.values())
-            .map(|component| async {
-                let endpoint = loader.load(component, &self.spec).await?;
-                anyhow::Ok((endpoint.id().clone(), Arc::new(endpoint)))
-            })
-            .buffered(LOAD_PARALLELISM)
-            .try_collect()
-            .await?;
-        let router = Router::new(self.spec.routes.iter().map(|route| route.pattern.clone()));
-        let targets: Vec<String> = self
-            .spec
-            .routes
-            .iter()
-            .map(|route| route.component.clone())
-            .collect();
-        Table::new(1, router, &targets, endpoints)
-            .map_err(|id| anyhow::anyhow!("a route names component `{id}`, which does not exist"))
     }
 }
 

@@ -16,6 +16,10 @@ pub enum Kind {
     MethodNotAllowed,
     /// The request's target or framing makes no sense.
     BadRequest,
+    /// The request asks for a revision, and nobody who may ask has signed it.
+    RevisionForbidden,
+    /// The revision that the request asks for does not serve.
+    NoRevision,
     /// The request's head is over the node's `header_bytes`.
     HeadTooLarge,
     /// The request's body is over the component's `request_body`.
@@ -43,7 +47,8 @@ impl Kind {
     /// The HTTP status, by number.
     pub fn status(self) -> u16 {
         match self {
-            Self::NoRoute => 404,
+            Self::NoRoute | Self::NoRevision => 404,
+            Self::RevisionForbidden => 403,
             Self::MethodNotAllowed => 405,
             Self::BadRequest => 400,
             Self::HeadTooLarge => 431,
@@ -62,6 +67,8 @@ impl Kind {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BadRequest => "bad_request",
+            Self::RevisionForbidden => "revision_forbidden",
+            Self::NoRevision => "no_revision",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::RequestTimeout => "request_timeout",
@@ -81,6 +88,8 @@ impl Kind {
             Self::NoRoute => "not found",
             Self::MethodNotAllowed => "method not allowed",
             Self::BadRequest => "malformed request",
+            Self::RevisionForbidden => "the revision asked for needs a valid signature",
+            Self::NoRevision => "the revision asked for does not serve",
             Self::HeadTooLarge => "the request head is too large",
             Self::BodyTooLarge => "the request body is too large",
             Self::RequestTimeout => "the request did not arrive in time",
@@ -100,12 +109,20 @@ impl Kind {
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::BadRequest
+            | Self::RevisionForbidden
+            | Self::NoRevision
             | Self::HeadTooLarge
             | Self::BodyTooLarge
             | Self::RequestTimeout => Origin::Client,
             Self::Shed | Self::NotReady | Self::Instantiation | Self::Internal => Origin::Host,
             Self::Trapped | Self::GuestError | Self::Deadline => Origin::Guest,
         }
+    }
+
+    /// Whether the component's code is to blame, or what the host made of it:
+    /// what a canary is judged by.
+    pub fn is_guests(self) -> bool {
+        self.origin() == Origin::Guest || self == Self::Instantiation
     }
 
     /// When the same request may be worth sending again.
@@ -115,6 +132,8 @@ impl Kind {
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::BadRequest
+            | Self::RevisionForbidden
+            | Self::NoRevision
             | Self::HeadTooLarge
             | Self::BodyTooLarge
             | Self::RequestTimeout

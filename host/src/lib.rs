@@ -2,15 +2,17 @@
 //! not: sockets, pools, time and memory.
 //!
 //! Imports point down: `cli → app → {http, live, admin} → engine → capability
-//! → pool`; `manifest`, `router`, `config`, `error`, `readiness` and
-//! `telemetry` import nothing above them. `local`, the private servers, is
-//! `cli`'s alone.
+//! → pool`; `manifest`, `router`, `config`, `control`, `error`, `readiness`,
+//! `signature` and `telemetry` import nothing above them. `fleet`, what all nodes
+//! are to run, is below `live` and knows `pool` alone. `watch`, what a developer
+//! changes, is `app`'s alone, and `local`, the private servers, is `cli`'s.
 
 pub mod admin;
 pub mod app;
 pub mod capability;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod cores;
 pub mod engine;
 pub mod error;

@@ -11,6 +11,7 @@
 //! (`/:name.:kind/x` before `/:name/x`).
 
 mod pattern;
+pub mod spin_headers;
 
 use std::collections::HashMap;
 

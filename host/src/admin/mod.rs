@@ -1,24 +1,39 @@
-//! The admin listener: probes, metrics and the table, on a thread of its own,
-//! so that they are answered while every core is busy.
+//! The admin listener: probes, metrics, the table and commands, on a thread of
+//! its own, so that they are answered while every core is busy.
 
+mod api;
+mod auth;
 mod table;
+mod upload;
 
-use crate::live::LiveTable;
+use crate::live::{LiveTable, Rollouts};
 use crate::readiness::Readiness;
+use crate::signature::Key;
 use crate::telemetry::{METRICS_TYPE, Metrics};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Longest wait for a request's head. Probes and scrapers are near and quick.
 const HEADER_TIME: Duration = Duration::from_secs(5);
+
+/// Connections at once: some for each probe, scraper and developer.
+const CONNECTIONS: usize = 128;
+
+/// Longest connection. A rollout takes its minutes; whoever stays longer comes
+/// again.
+const CONVERSATION: Duration = Duration::from_secs(600);
 
 /// How long accepting rests after a failure, such as too few descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,7 +47,23 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What is served, from when there is something.
     pub live: Arc<OnceLock<Arc<LiveTable>>>,
+    /// Where commands go, from when there is something to command.
+    pub rollouts: Arc<OnceLock<Rollouts>>,
+    /// What commands have to present.
+    pub key: Option<Key>,
+    /// Deploys from their upload until they are proposed: each holds its bytes,
+    /// and instances beside those that serve.
+    pub deploys: Semaphore,
 }
+
+/// Deploys that are uploaded and loaded at once.
+pub const DEPLOYS: usize = 2;
+
+/// The body of an answer.
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// An answer.
+type Answer = Response<Body>;
 
 /// The bound admin listener.
 #[derive(Debug)]
@@ -70,10 +101,19 @@ impl Admin {
                 return;
             }
         };
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
+            // Never closed, so there is a place sooner or later.
+            let place = places.clone().acquire_owned().await.ok();
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    tokio::spawn(self.clone().converse(stream));
+                Ok((stream, peer)) => {
+                    let conversation = self.clone().converse(stream, peer);
+                    tokio::spawn(async move {
+                        let _place = place;
+                        if timeout(CONVERSATION, conversation).await.is_err() {
+                            tracing::debug!(%peer, "admin connection ended: it took too long");
+                        }
+                    });
                 }
                 Err(error) => {
                     tracing::warn!("admin accept failed: {error}");
@@ -83,10 +123,22 @@ impl Admin {
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: tokio::net::TcpStream) {
-        let service = service_fn(move |request| {
-            let response = self.answer(&request);
-            async { Ok::<_, std::convert::Infallible>(response) }
+    async fn converse(self: Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr) {
+        // Events are small, and each is to be seen when it happens.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, "TCP_NODELAY refused: {error}");
+        }
+        let service = service_fn(move |request: Request<Incoming>| {
+            let admin = self.clone();
+            async move {
+                let command = request.uri().path().starts_with("/v1/");
+                let answer = if command {
+                    api::answer(&admin, peer, request).await
+                } else {
+                    admin.answer(&request)
+                };
+                Ok::<_, Infallible>(answer)
+            }
         });
         let served = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -98,7 +150,7 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>) -> Answer {
         let known = matches!(
             request.uri().path(),
             "/livez" | "/readyz" | "/metrics" | "/table"
@@ -130,7 +182,7 @@ impl Admin {
                 )
             }
             "/metrics" => {
-                let mut response = Response::new(Full::from(self.metrics.render()));
+                let mut response = Response::new(whole(self.metrics.render()));
                 response
                     .headers_mut()
                     .insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
@@ -151,8 +203,12 @@ impl Admin {
     }
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(value.to_string()));
+fn whole(text: String) -> Body {
+    Full::from(text).boxed_unsync()
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+    let mut response = Response::new(whole(value.to_string()));
     *response.status_mut() = status;
     response
         .headers_mut()

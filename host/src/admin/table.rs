@@ -12,10 +12,11 @@ pub(super) fn describe(table: &Table) -> Value {
     let components: Vec<Value> = table
         .endpoints()
         .map(|endpoint| {
-            let limits = endpoint.limits();
+            let active = endpoint.active();
+            let limits = active.limits();
             json!({
                 "name": endpoint.id().as_ref(),
-                "revision": endpoint.revision().0.as_ref(),
+                "revision": active.digest().0.as_ref(),
                 "in_flight": endpoint.admission().in_flight(),
                 "warm": limits.warm,
                 "concurrency": limits.concurrency,
@@ -24,7 +25,7 @@ pub(super) fn describe(table: &Table) -> Value {
         })
         .collect();
     json!({
-        "generation": table.generation(),
+        "generation": table.generation().number(),
         "routes": routes,
         "components": components,
     })

@@ -1,7 +1,7 @@
 //! From flags, environment and manifest to a node that is ready to be begun.
 
 use super::Failure;
-use crate::app::{Node, preflight};
+use crate::app::{Node, Watch, preflight};
 use crate::config::{Addresses, Config, Faults, NodeArgs, Secret, Servers, from_environment};
 use crate::local::{Options, Services, Settings};
 use crate::manifest;
@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// form matters: nothing connects to it.
 const PRIVATE_DATABASE: &str = "postgres://private@localhost/private";
 const PRIVATE_VALKEY: &str = "redis://localhost:6379";
+
+/// Where the control database is named.
+const CONTROL_URL: &str = "WARMLINK_CONTROL_URL";
 
 /// Which application, and how this node runs.
 #[derive(Debug, Args)]
@@ -31,6 +34,7 @@ pub(super) struct Application {
     /// What deserves a word though it is no fault.
     pub(super) notes: Vec<String>,
     addresses: Addresses,
+    path: PathBuf,
     text: String,
     base: PathBuf,
     private: Private,
@@ -62,6 +66,9 @@ impl ApplicationArgs {
             .resolve()
             .map_err(|found| faults.merge(found))
             .ok();
+        if let Some(url) = addresses.control.as_ref().filter(|url| !url.is_empty()) {
+            preflight::postgres_target(&mut faults, CONTROL_URL, url);
+        }
         let text = std::fs::read_to_string(&path)
             .map_err(|error| {
                 faults.add(
@@ -90,6 +97,7 @@ impl ApplicationArgs {
                 addresses,
                 text,
                 base: folder_of(&path),
+                path,
                 private,
             }),
             _ => Err(failed(&path, &faults)),
@@ -112,20 +120,54 @@ impl Application {
         Ok(Services::start(options).await?)
     }
 
-    /// The node, its variables filled in with where `services` are.
+    /// The node, its variables filled in with where `services` are. Where it is
+    /// to `watch`, it reads the manifest again as it changes.
     ///
     /// # Errors
     ///
     /// What the real addresses bring to light; nothing, as a rule.
-    pub(super) fn node(self, services: &Services) -> Result<Node, Failure> {
+    pub(super) fn node(self, services: &Services, watch: bool) -> Result<Node, Failure> {
         let database = services.database_url().cloned();
         let valkey = services.valkey_url().cloned();
-        let (spec, _) = resolve(&self.text, &self.addresses, database, valkey)
-            .map_err(|found| Failure::usage(found.to_string()))?;
+        let resolved = resolve(
+            &self.text,
+            &self.addresses,
+            database.clone(),
+            valkey.clone(),
+        );
+        let (spec, _) = resolved.map_err(|found| Failure::usage(found.to_string()))?;
+        let watch = watch.then(|| {
+            let (path, addresses) = (self.path.clone(), self.addresses.clone());
+            Watch {
+                manifest: self.path,
+                reread: Box::new(move || {
+                    let text = std::fs::read_to_string(&path)
+                        .map_err(|error| format!("{}: {error}", path.display()))?;
+                    let (database, valkey) = (database.clone(), valkey.clone());
+                    let (spec, _) = resolve(&text, &addresses, database, valkey)
+                        .map_err(|found| found.to_string())?;
+                    Ok((text, spec))
+                }),
+            }
+        });
+        let control = self.addresses.control.as_ref();
+        let control = control.or_else(|| services.control_url());
         Ok(Node {
             config: self.config,
             spec,
+            text: self.text,
             base: self.base,
+            control: match control {
+                Some(url) if !url.is_empty() => {
+                    let mut faults = Faults::default();
+                    let target = preflight::postgres_target(&mut faults, CONTROL_URL, url);
+                    faults
+                        .or(target)
+                        .map_err(|found| Failure::usage(found.to_string()))?
+                }
+                Some(_) | None => None,
+            },
+            watch,
         })
     }
 

@@ -16,6 +16,10 @@ use std::process::ExitCode;
 pub(super) struct UpArgs {
     #[command(flatten)]
     application: ApplicationArgs,
+    /// Builds and swaps what changes: a component when its sources or its file
+    /// do, everything when the manifest does.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Serves.
@@ -38,7 +42,7 @@ pub(super) fn run(args: UpArgs) -> Result<ExitCode, Failure> {
             // Dropping a start half done ends what it started.
             () = signals.next() => return Ok(ExitCode::SUCCESS),
         };
-        let served = match application.node(&services) {
+        let served = match application.node(&services, args.watch) {
             Ok(node) => serve(node, &services, &mut signals).await,
             Err(failure) => Err(failure),
         };

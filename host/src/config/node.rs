@@ -26,6 +26,10 @@ const LOG: &str = "info,refinery_core=warn";
 /// What the name in `application_name` may take of PostgreSQL's 63 bytes.
 const NODE_BYTES: usize = 48;
 
+/// Fewest characters of an admin token: what is guessed at a thousand tries a
+/// second outlasts the machine.
+const TOKEN_BYTES: usize = 16;
+
 /// Flags and environment as they were written. Texts, so that every fault is
 /// found and reported at once.
 #[derive(Debug, Clone, Args)]
@@ -90,6 +94,24 @@ pub struct NodeArgs {
     /// means that there is none.
     #[arg(long, env = "VALKEY_URL", hide_env_values = true, value_name = "URL")]
     valkey_url: Option<Secret>,
+    /// The database that nodes share what is deployed in, as a role of its own
+    /// that owns the schema `warmlink`. With a private database it is there
+    /// already; else, without it, what is deployed stays with this node.
+    #[arg(
+        long,
+        env = "WARMLINK_CONTROL_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    control_url: Option<Secret>,
+    /// What commands have to present: of the environment alone, since every
+    /// process of the machine can read a flag.
+    #[arg(skip = admin_token())]
+    admin_token: Option<Secret>,
+}
+
+fn admin_token() -> Option<Secret> {
+    std::env::var("WARMLINK_ADMIN_TOKEN").ok().map(Secret::from)
 }
 
 /// The servers that the environment names.
@@ -99,6 +121,9 @@ pub struct Addresses {
     pub database: Option<Secret>,
     /// The Valkey, where it is not to be a private one; empty for none.
     pub valkey: Option<Secret>,
+    /// The control database, where it is not to be a private one; empty for
+    /// none.
+    pub control: Option<Secret>,
 }
 
 /// How a node runs.
@@ -120,6 +145,8 @@ pub struct Config {
     pub cores: NonZeroUsize,
     /// From the signal to end until the drain.
     pub drain_delay: Duration,
+    /// What commands have to present.
+    pub admin_token: Option<Secret>,
     /// Which log lines are written.
     pub log: String,
     /// How they look.
@@ -132,6 +159,7 @@ impl NodeArgs {
         Addresses {
             database: self.database_url.clone(),
             valkey: self.valkey_url.clone(),
+            control: self.control_url.clone(),
         }
     }
 
@@ -200,6 +228,20 @@ impl NodeArgs {
                 format!("write 1 to {NODE_BYTES} printable ASCII characters without spaces"),
             );
         }
+        let admin_token = self.admin_token.filter(|token| !token.is_empty());
+        if let Some(token) = &admin_token
+            && (token.expose().len() < TOKEN_BYTES
+                || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            faults.add(
+                "WARMLINK_ADMIN_TOKEN",
+                "is no token",
+                format!(
+                    "write {TOKEN_BYTES} or more printable ASCII characters without spaces, as \
+                     `openssl rand -hex 32` gives them"
+                ),
+            );
+        }
         let read = (|| {
             Some(Config {
                 listen: listen?,
@@ -210,6 +252,7 @@ impl NodeArgs {
                 nodes: nodes?,
                 cores: cores?,
                 drain_delay: drain_delay?,
+                admin_token,
                 log: self.log,
                 log_format: log_format?,
             })

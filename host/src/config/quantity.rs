@@ -1,4 +1,4 @@
-//! Durations and byte sizes as people write them: `250ms`, `64MiB`.
+//! Durations, byte sizes and shares as people write them: `250ms`, `64MiB`, `5%`.
 
 use std::time::Duration;
 
@@ -28,6 +28,37 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     let bytes = parse(text, &SIZE_UNITS, "size")?;
     usize::try_from(bytes).map_err(|_| format!("{text:?} is more than this machine can address"))
+}
+
+/// Reads a share such as `5%` or `0.25%`, in hundredths of a percent. It is at
+/// least one of those, and at most all.
+pub(crate) fn parse_percent(text: &str) -> Result<u32, String> {
+    let wrong = || format!("{text:?} is not a share of a hundred");
+    let number = text.trim();
+    let number = number.strip_suffix('%').unwrap_or(number).trim_end();
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(part) {
+        return Err(wrong());
+    }
+    if part.len() > 2 {
+        return Err(format!("{text:?} has more than two decimals"));
+    }
+    let whole: u32 = whole.parse().map_err(|_| wrong())?;
+    let part: u32 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
+    match whole
+        .checked_mul(100)
+        .and_then(|whole| whole.checked_add(part))
+    {
+        Some(0) => Err(format!("{text:?} is nothing")),
+        Some(share) if share <= 10_000 => Ok(share),
+        Some(_) | None => Err(format!("{text:?} is more than all")),
+    }
+}
+
+/// The shortest exact way to write a share given in hundredths of a percent.
+pub(crate) fn format_percent(share: u32) -> String {
+    format!("{}%", f64::from(share) / 100.0)
 }
 
 fn parse(text: &str, units: &[(&str, u64)], what: &str) -> Result<u64, String> {
@@ -83,6 +114,40 @@ fn format(value: u64, units: &[(&str, u64); 4]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_read_to_two_decimals() {
+        for (text, share) in [
+            ("5%", 500),
+            ("10", 1000),
+            ("0.5 %", 50),
+            ("99.99%", 9_999),
+            ("100%", 10_000),
+            (" 1.05%", 105),
+        ] {
+            assert_eq!(parse_percent(text), Ok(share), "{text}");
+        }
+        for text in [
+            "",
+            "%",
+            "0",
+            "0.00%",
+            "100.01%",
+            "1.234%",
+            "-1%",
+            "+1",
+            ".5",
+            "5.",
+            "1e1",
+            "99999999999%",
+            "a%",
+        ] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+        for share in [1, 50, 105, 500, 9_999, 10_000] {
+            assert_eq!(parse_percent(&format_percent(share)), Ok(share));
+        }
+    }
 
     #[test]
     fn durations_are_read() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 /// Everything is in use, and the queue is full or did not move in time.
@@ -30,6 +30,18 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
+/// A request's places in flight. They are given back together, once the request
+/// is over.
+#[derive(Debug)]
+pub struct Permits {
+    /// Its endpoint's.
+    pub endpoint: Permit,
+    /// Its node's.
+    pub node: Permit,
+    /// Its canary's, where one serves it.
+    pub canary: Option<Permit>,
+}
+
 impl Admission {
     /// Room for `limit` in flight, and `queue` waiting for `queue_wait` at most.
     pub fn new(limit: usize, queue: usize, queue_wait: Duration) -> Self {
@@ -42,6 +54,23 @@ impl Admission {
         }
     }
 
+    /// How many may be in flight.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The same queue before another number of places. Those taken here do not
+    /// count there.
+    #[must_use]
+    pub fn resized(&self, limit: usize) -> Self {
+        Self::new(limit, self.queue, self.queue_wait)
+    }
+
+    /// A place, if there is one now.
+    pub fn try_admit(&self) -> Option<Permit> {
+        self.permits.clone().try_acquire_owned().ok().map(Permit)
+    }
+
     /// Waits for a place, in order of arrival, no longer than `deadline`.
     /// Dropping the future gives the place in the queue up.
     ///
@@ -49,9 +78,8 @@ impl Admission {
     ///
     /// [`Shed`] at once where the queue is full, later where it did not move.
     pub async fn admit(&self, deadline: Instant) -> Result<Permit, Shed> {
-        match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => return Ok(Permit(permit)),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
+        if let Some(permit) = self.try_admit() {
+            return Ok(permit);
         }
         let shed = |waiting| Shed {
             limit: self.limit,

@@ -1,5 +1,6 @@
 //! A response's body on its way from a guest to a client.
 
+use super::retirement::Retirement;
 use super::ticket::{Fate, Ticket};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -50,6 +51,7 @@ pub struct GuestBody {
     progress: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     over: bool,
+    retirement: Arc<Retirement>,
     aborted: Counter,
 }
 
@@ -58,6 +60,7 @@ impl GuestBody {
         inner: WasiBody,
         ticket: Arc<Ticket>,
         limits: BodyLimits,
+        retirement: Arc<Retirement>,
         aborted: Counter,
     ) -> Self {
         if let Some(worker) = ticket.worker() {
@@ -72,6 +75,7 @@ impl GuestBody {
             progress: now,
             timer: None,
             over: false,
+            retirement,
             aborted,
         }
     }
@@ -123,6 +127,10 @@ impl Body for GuestBody {
         let this = &mut *self;
         if this.over {
             return Poll::Ready(None);
+        }
+        if this.retirement.is_cut() {
+            // One that is passed on from elsewhere needs no worker to go on.
+            return this.abort(BodyError::Guest(Fate::Drained));
         }
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {

@@ -31,6 +31,7 @@ const MEMORY_KEEP_RESIDENT: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Engine {
     engine: wasmtime::Engine,
+    sizing: Sizing,
     _ticker: epoch::Ticker,
 }
 
@@ -72,8 +73,14 @@ impl Engine {
         let ticker = epoch::Ticker::start(&engine)?;
         Ok(Self {
             engine,
+            sizing,
             _ticker: ticker,
         })
+    }
+
+    /// How much its pool has room for.
+    pub fn sizing(&self) -> Sizing {
+        self.sizing
     }
 
     /// wasmtime's own handle.

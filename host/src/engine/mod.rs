@@ -5,19 +5,22 @@
 //! changes between releases.
 
 pub mod admission;
+pub mod apart;
 pub mod body;
 pub mod compile;
 pub mod config;
-pub mod endpoint;
 pub mod epoch;
 pub mod guest;
 pub mod linker;
+pub mod retirement;
+pub mod revision;
 pub mod stdio;
 pub mod ticket;
 pub mod worker;
 
-pub use admission::{Admission, Permit};
+pub use admission::{Admission, Permit, Permits};
 pub use body::GuestBody;
 pub use compile::Compiler;
 pub use config::{Engine, Sizing};
-pub use endpoint::{Endpoint, Revision};
+pub use retirement::Retirement;
+pub use revision::{Digest, Revision};

@@ -1,6 +1,6 @@
 //! What ties a request, its place in flight, and the worker that serves it.
 
-use super::admission::Permit;
+use super::admission::Permits;
 use super::epoch::Slices;
 use crate::capability::Call;
 use crate::error::Kind;
@@ -20,6 +20,8 @@ pub enum Fate {
     Trapped = 1,
     /// It overstayed a wall-clock limit.
     Expired = 2,
+    /// Its revision was replaced, and it was not done by the drain limit.
+    Drained = 3,
 }
 
 impl Fate {
@@ -28,6 +30,7 @@ impl Fate {
         match self {
             Self::Alive | Self::Trapped => Kind::Trapped,
             Self::Expired => Kind::Deadline,
+            Self::Drained => Kind::NotReady,
         }
     }
 }
@@ -40,14 +43,14 @@ impl Fate {
 #[derive(Debug)]
 pub struct Ticket {
     call: Arc<Call>,
-    _permits: [Permit; 2],
+    _permits: Permits,
     worker: OnceLock<Arc<WorkerLink>>,
     fate: AtomicU8,
 }
 
 impl Ticket {
     /// A ticket for a request that was admitted by its node and its endpoint.
-    pub fn new(call: Arc<Call>, permits: [Permit; 2]) -> Self {
+    pub fn new(call: Arc<Call>, permits: Permits) -> Self {
         Self {
             call,
             _permits: permits,
@@ -66,7 +69,8 @@ impl Ticket {
         match self.fate.load(Relaxed) {
             0 => Fate::Alive,
             1 => Fate::Trapped,
-            _ => Fate::Expired,
+            2 => Fate::Expired,
+            _ => Fate::Drained,
         }
     }
 
@@ -88,8 +92,10 @@ impl Ticket {
 #[derive(Debug)]
 pub struct WorkerLink {
     /// Requests whose client is gone while the guest may still be at work on
-    /// them. The worker takes nothing new until they are over.
-    lingering: Mutex<Vec<Arc<Ticket>>>,
+    /// them. The worker takes nothing new until they are over. None once the
+    /// worker has ended: a ticket kept here would keep this link, and be kept by
+    /// it, for ever.
+    lingering: Mutex<Option<Vec<Arc<Ticket>>>>,
     lingering_count: AtomicUsize,
     bodies: AtomicUsize,
     quiet_since: Mutex<Instant>,
@@ -101,7 +107,7 @@ pub struct WorkerLink {
 impl WorkerLink {
     pub(super) fn new(slices: Arc<Slices>) -> Self {
         Self {
-            lingering: Mutex::new(Vec::new()),
+            lingering: Mutex::new(Some(Vec::new())),
             lingering_count: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
             quiet_since: Mutex::new(Instant::now()),
@@ -110,13 +116,24 @@ impl WorkerLink {
         }
     }
 
-    /// Keeps `ticket` until the guest is known to be done with it.
+    /// Keeps `ticket` until the guest is known to be done with it; lets go of it
+    /// at once where there is no guest any more.
     pub(super) fn linger(&self, ticket: Arc<Ticket>) {
         let mut lingering = self.lingering.lock();
-        lingering.push(ticket);
-        self.lingering_count.store(lingering.len(), Relaxed);
+        let Some(tickets) = lingering.as_mut() else {
+            return;
+        };
+        tickets.push(ticket);
+        self.lingering_count.store(tickets.len(), Relaxed);
         drop(lingering);
         self.waker.wake();
+    }
+
+    /// The guest is gone: nothing lingers from now on.
+    pub(super) fn ended(&self) {
+        let tickets = self.lingering.lock().take();
+        self.lingering_count.store(0, Relaxed);
+        drop(tickets);
     }
 
     /// Whether any request lingers.
@@ -130,9 +147,9 @@ impl WorkerLink {
         if !self.has_lingering() {
             return false;
         }
-        let tickets = std::mem::take(&mut *self.lingering.lock());
+        let tickets = self.lingering.lock().as_mut().map(std::mem::take);
         self.lingering_count.store(0, Relaxed);
-        !tickets.is_empty()
+        tickets.is_some_and(|tickets| !tickets.is_empty())
     }
 
     /// A response's body has begun.
@@ -151,6 +168,11 @@ impl WorkerLink {
     /// Whether a body is being sent; where none is, since when.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         (self.bodies.load(Relaxed) == 0).then(|| *self.quiet_since.lock())
+    }
+
+    /// Has the worker look at its limits again.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
     }
 
     pub(super) fn register(&self, waker: &std::task::Waker) {

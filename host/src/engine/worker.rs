@@ -1,8 +1,9 @@
 //! One instance at work: what it accepts, how long it lives, how it ends.
 
-use super::endpoint::Shared;
 use super::epoch::CpuLimit;
 use super::guest::Guest;
+use super::retirement::Retirement;
+use super::revision::Shared;
 use super::ticket::{Fate, Ticket, WorkerLink};
 use crate::manifest::ComponentLimits;
 use std::pin::Pin;
@@ -90,7 +91,9 @@ impl WorkerState for Worker {
             let expired = error.downcast_ref::<wasmtime::Trap>().is_none()
                 && error.downcast_ref::<CpuLimit>().is_none()
                 && error.to_string() == EXPIRED;
-            let fate = if expired {
+            let fate = if expired && self.shared.retirement.is_cut() {
+                Fate::Drained
+            } else if expired {
                 Fate::Expired
             } else {
                 Fate::Trapped
@@ -99,13 +102,13 @@ impl WorkerState for Worker {
             self.shared.metrics.instance_failures.inc();
             tracing::warn!(
                 component = %self.shared.id,
-                revision = %self.shared.revision,
+                revision = %self.shared.digest,
                 "instance ended: {error:#}"
             );
         }
         // The store first: what still runs in it holds its place until then.
         drop(store);
-        self.link.release_lingering();
+        self.link.ended();
     }
 }
 
@@ -138,6 +141,7 @@ pub struct Expiration {
     limits: Limits,
     link: Arc<WorkerLink>,
     core: Arc<CoreCount>,
+    retirement: Arc<Retirement>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -153,6 +157,7 @@ impl Expiration {
         limits: &ComponentLimits,
         link: Arc<WorkerLink>,
         core: Arc<CoreCount>,
+        retirement: Arc<Retirement>,
     ) -> Self {
         Self {
             limits: Limits {
@@ -162,6 +167,7 @@ impl Expiration {
             },
             link,
             core,
+            retirement,
             timer: None,
         }
     }
@@ -190,6 +196,10 @@ impl WorkerExpiration for Expiration {
         let this = &mut *self;
         this.link.slices.gave_way();
         this.link.register(cx.waker());
+        let retirement = &this.retirement;
+        if retirement.is_cut() || (status == WorkerStatus::Idle && retirement.is_retired()) {
+            return Poll::Ready(());
+        }
         if status == WorkerStatus::Idle && this.link.release_lingering() {
             // It was closed to new requests; let it look again.
             cx.waker().wake_by_ref();

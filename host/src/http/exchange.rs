@@ -1,27 +1,33 @@
 //! One request and its response, recorded exactly once: when the response's
 //! body ends or is dropped.
 
-use crate::engine::Endpoint;
-use crate::live::Table;
+use crate::error::Kind;
+use crate::live::endpoint::Chosen;
+use crate::live::table::Generation;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What is observed of a request. Nothing decides by it.
+/// What is observed of a request. A canary is judged by it; nothing else
+/// decides by it.
 #[derive(Debug)]
 pub struct Exchange {
     arrived: Instant,
     request_id: Arc<str>,
     served: Option<Served>,
     status: http::StatusCode,
+    failed: bool,
+    /// Whether there was an answer before the client was gone.
+    settled: bool,
 }
 
 #[derive(Debug)]
 struct Served {
-    /// The table the request was routed by stays as long as the request does.
-    table: Arc<Table>,
-    endpoint: usize,
+    chosen: Chosen,
     in_flight: Gauge,
+    /// Of the table that the request was routed by, which counts as live until
+    /// the request is over.
+    _generation: Arc<Generation>,
 }
 
 impl Exchange {
@@ -32,6 +38,8 @@ impl Exchange {
             request_id,
             served: None,
             status: http::StatusCode::OK,
+            failed: false,
+            settled: false,
         }
     }
 
@@ -45,46 +53,69 @@ impl Exchange {
         &self.request_id
     }
 
-    /// The request belongs to an endpoint of `table`, and was admitted.
-    pub fn admitted(&mut self, table: Arc<Table>, endpoint: usize) {
-        if let Some(found) = table.endpoint(endpoint) {
-            let in_flight = found.metrics().in_flight.clone();
-            in_flight.inc();
-            self.served = Some(Served {
-                table,
-                endpoint,
-                in_flight,
-            });
-        }
+    /// The request was admitted, and a revision chosen for it: all that it keeps
+    /// of its endpoint.
+    pub fn admitted(&mut self, chosen: Chosen, generation: Arc<Generation>) {
+        let in_flight = chosen.revision.metrics().in_flight.clone();
+        in_flight.inc();
+        self.served = Some(Served {
+            chosen,
+            in_flight,
+            _generation: generation,
+        });
     }
 
-    /// The status that is sent.
+    /// The cookie, by name and value, that keeps the client with its revision.
+    pub fn cookie(&self) -> Option<&(Arc<str>, String)> {
+        self.served.as_ref()?.chosen.cookie.as_ref()
+    }
+
+    /// The status that the guest answered with.
     pub fn answered(&mut self, status: http::StatusCode) {
         self.status = status;
+        self.settled = true;
+        self.failed |= status.is_server_error();
     }
 
-    fn endpoint(&self) -> Option<&Endpoint> {
-        let served = self.served.as_ref()?;
-        served.table.endpoint(served.endpoint)
+    /// The status that stands for a failure of this kind.
+    pub fn refused(&mut self, kind: Kind, status: http::StatusCode) {
+        self.status = status;
+        self.settled = true;
+        self.failed |= kind.is_guests();
+    }
+
+    /// The body broke off.
+    pub fn aborted(&mut self) {
+        self.failed = true;
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(endpoint) = self.endpoint() {
-            let elapsed = self.arrived.elapsed();
-            endpoint.metrics().count_response(self.status);
-            endpoint.metrics().latency.observe(elapsed.as_secs_f64());
-            tracing::debug!(
-                request_id = %self.request_id,
-                component = %endpoint.id(),
-                status = self.status.as_u16(),
-                micros = elapsed.as_micros() as u64,
-                "served"
-            );
+        let Some(served) = &self.served else { return };
+        let elapsed = self.arrived.elapsed();
+        let revision = &served.chosen.revision;
+        let status = if self.settled { self.status } else { gone() };
+        revision.metrics().record(status, self.failed, elapsed);
+        if let Some((trial, side)) = &served.chosen.trial {
+            // A client that gave up waiting says something of who kept it waiting.
+            // As many give up on either side for reasons of their own.
+            trial.record(*side, self.failed || !self.settled);
         }
-        if let Some(served) = &self.served {
-            served.in_flight.dec();
-        }
+        served.in_flight.dec();
+        tracing::debug!(
+            request_id = %self.request_id,
+            component = %revision.id(),
+            revision = %revision.digest(),
+            status = status.as_u16(),
+            micros = elapsed.as_micros() as u64,
+            "served"
+        );
     }
+}
+
+/// What nginx writes where the client was gone before there was an answer; no
+/// client ever sees it.
+fn gone() -> http::StatusCode {
+    http::StatusCode::from_u16(499).unwrap_or(http::StatusCode::BAD_REQUEST)
 }

@@ -1,6 +1,7 @@
 //! HTTP: connections in, requests to their endpoints, responses out. The only
 //! place that knows hyper.
 
+pub mod asking;
 pub mod conn;
 pub mod exchange;
 pub mod io;
@@ -9,5 +10,6 @@ pub mod request;
 pub mod respond;
 pub mod service;
 
+pub use asking::Asking;
 pub use listener::Listener;
 pub use service::Service;

@@ -1,16 +1,14 @@
-//! A client's request, made ready for a guest: its body bounded, its target
-//! absolute, Spin's headers in place.
+//! A client's request, made ready for a guest: its body bounded and its target
+//! absolute.
 
 use super::io::Shared;
-use crate::router::Match;
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -164,55 +162,4 @@ pub fn absolute_target(request: &Request<Incoming>) -> Option<Uri> {
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
     }
     Uri::from_parts(parts).ok()
-}
-
-/// Replaces whatever `spin-*` headers the client sent with the host's own.
-pub fn set_spin_headers(
-    headers: &mut HeaderMap,
-    target: &Uri,
-    matched: &Match<'_, '_>,
-    peer: SocketAddr,
-) {
-    let forged: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("spin-"))
-        .cloned()
-        .collect();
-    for name in forged {
-        headers.remove(name);
-    }
-    let mut set = |name: HeaderName, value: &str| {
-        // A path holds nothing that a header cannot; what does is left out.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    let pattern = matched.pattern;
-    set(HeaderName::from_static("spin-path-info"), matched.path_info);
-    set(
-        HeaderName::from_static("spin-full-url"),
-        &target.to_string(),
-    );
-    set(
-        HeaderName::from_static("spin-matched-route"),
-        &pattern.based(),
-    );
-    set(HeaderName::from_static("spin-base-path"), Match::BASE);
-    set(
-        HeaderName::from_static("spin-component-route"),
-        pattern.raw_or_prefix(),
-    );
-    set(
-        HeaderName::from_static("spin-raw-component-route"),
-        pattern.raw(),
-    );
-    set(
-        HeaderName::from_static("spin-client-addr"),
-        &peer.to_string(),
-    );
-    for (name, value) in matched.params() {
-        if let Ok(name) = HeaderName::try_from(format!("spin-path-match-{name}")) {
-            set(name, value);
-        }
-    }
 }

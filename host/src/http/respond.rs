@@ -8,6 +8,7 @@ use crate::error::{Failure, Kind};
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    SET_COOKIE,
 };
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -73,10 +74,16 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Streamed { first, rest } => match first.take() {
-                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                None => Pin::new(rest.as_mut()).poll_frame(cx),
-            },
+            Content::Streamed { first, rest } => {
+                if let Some(bytes) = first.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                let polled = Pin::new(rest.as_mut()).poll_frame(cx);
+                if let Poll::Ready(Some(Err(_))) = polled {
+                    self.exchange.aborted();
+                }
+                polled
+            }
         }
     }
 
@@ -155,6 +162,7 @@ pub async fn from_guest(
     exchange.answered(parts.status);
     let mut response = Response::from_parts(parts, ResponseBody::new(content, exchange));
     identify(&mut response);
+    keep_with_revision(&mut response);
     Ok(response)
 }
 
@@ -189,7 +197,7 @@ fn may_have_length(status: StatusCode) -> bool {
 pub fn from_failure(failure: &Failure, mut exchange: Exchange) -> Response<ResponseBody> {
     let kind = failure.kind;
     let status = status(kind);
-    exchange.answered(status);
+    exchange.refused(kind, status);
     let content = Content::Whole(Some(failure_body(kind)));
     let mut response = Response::new(ResponseBody::new(content, exchange));
     *response.status_mut() = status;
@@ -268,6 +276,25 @@ pub fn raw(kind: Kind) -> Vec<u8> {
 fn identify(response: &mut Response<ResponseBody>) {
     if let Ok(id) = HeaderValue::from_str(response.body().exchange.request_id()) {
         response.headers_mut().insert(REQUEST_ID.clone(), id);
+    }
+}
+
+/// Sets the cookie by which the client meets the same revision again, unless
+/// the guest sets one of that name.
+fn keep_with_revision(response: &mut Response<ResponseBody>) {
+    let Some((name, value)) = response.body().exchange.cookie() else {
+        return;
+    };
+    let sets = |header: &HeaderValue| {
+        let set = header.as_bytes().strip_prefix(name.as_bytes());
+        set.is_some_and(|rest| rest.starts_with(b"="))
+    };
+    if response.headers().get_all(SET_COOKIE).iter().any(sets) {
+        return;
+    }
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
 

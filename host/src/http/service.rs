@@ -1,15 +1,16 @@
 //! A request's way through the host: pin the table, route, admit, hand over.
 
+use super::asking::{Asking, REVISION_HEADER};
 use super::exchange::Exchange;
 use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
 use crate::capability::Call;
-use crate::engine::{Admission, Endpoint, GuestBody};
+use crate::engine::{Admission, GuestBody, Permits};
 use crate::error::{Failure, Kind};
 use crate::live::LiveTable;
 use crate::manifest::HostLimits;
-use crate::router::Match;
+use crate::router::{Match, spin_headers};
 use crate::telemetry::{METRICS_TYPE, Metrics};
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
@@ -28,6 +29,7 @@ pub struct Service {
     admission: Admission,
     metrics: Arc<Metrics>,
     metrics_path: Option<String>,
+    asking: Option<Asking>,
 }
 
 /// Where a request comes from.
@@ -42,12 +44,14 @@ pub struct Client {
 }
 
 impl Service {
-    /// A service that answers from `live`.
+    /// A service that answers from `live`. Requests may ask for a revision where
+    /// there is a way of `asking`.
     pub fn new(
         live: Arc<LiveTable>,
         limits: HostLimits,
         metrics: Arc<Metrics>,
         metrics_path: Option<String>,
+        asking: Option<Asking>,
     ) -> Self {
         Self {
             admission: Admission::new(
@@ -59,6 +63,7 @@ impl Service {
             limits,
             metrics,
             metrics_path,
+            asking,
         }
     }
 
@@ -114,30 +119,50 @@ impl Service {
         let table = self.live.pin();
         let target = request::absolute_target(&request)
             .ok_or_else(|| Failure::new(Kind::BadRequest, "no usable request target"))?;
-        let (matched, index) = table.route(target.path()).ok_or(Kind::NoRoute)?;
-        let endpoint = table.endpoint(index).ok_or(Kind::NoRoute)?;
+        let (matched, endpoint) = table.route(target.path()).ok_or(Kind::NoRoute)?;
+        let asked = match &self.asking {
+            None => None,
+            Some(asking) => asking.revision(request.headers(), endpoint.id())?,
+        };
 
-        let limit = endpoint.limits().request_body;
-        if request.body().size_hint().lower() > limit {
+        let limits = endpoint.active().limits();
+        if request.body().size_hint().lower() > limits.request_body {
             return Err(Kind::BodyTooLarge.into());
         }
-        let deadline = exchange.arrived() + endpoint.limits().deadline;
+        let deadline = exchange.arrived() + limits.deadline;
         // The endpoint's own share first: a place of the node's is never held
         // while waiting for one busy endpoint.
         let shed = |shed| Failure::new(Kind::Shed, format!("{}: {shed}", endpoint.id()));
         let of_endpoint = endpoint.admission().admit(deadline).await.map_err(shed)?;
         let of_node = self.admission.admit(deadline).await.map_err(shed)?;
-        exchange.admitted(table.clone(), index);
+        let mut chosen = match asked {
+            None => endpoint.choose(request.headers()),
+            Some(digits) => endpoint.asked(&digits).map_err(|_| Kind::NoRevision)?,
+        };
+        let permits = Permits {
+            endpoint: of_endpoint,
+            node: of_node,
+            canary: chosen.permit.take(),
+        };
+        let revision = chosen.revision.clone();
+        exchange.admitted(chosen, table.generation().clone());
 
+        let limits = revision.limits();
         let call = Arc::new(Call::new(
             deadline,
-            endpoint.limits().body_total,
+            limits.body_total,
             exchange.request_id().clone(),
         ));
-        let (request, upload) = self.for_guest(request, target.clone(), &matched, endpoint, client);
-        let result = endpoint
-            .handle(client.core, request, call, [of_endpoint, of_node])
-            .await;
+        let (request, upload) = self.for_guest(
+            request,
+            target.clone(),
+            &matched,
+            limits.request_body,
+            client,
+        );
+        // The request goes on with its own revision alone, however long it takes.
+        drop(table);
+        let result = revision.handle(client.core, request, call, permits).await;
         // A body that broke a limit is what the answer is about, whatever the
         // guest made of it; and one that was still awaited explains a deadline.
         match (upload.get(), &result) {
@@ -155,18 +180,16 @@ impl Service {
         request: Request<Incoming>,
         target: http::Uri,
         matched: &Match<'_, '_>,
-        endpoint: &Endpoint,
+        most: u64,
         client: &Client,
     ) -> (Request<wasmtime_wasi_http::WasiBody>, request::UploadWatch) {
         let (mut parts, body) = request.into_parts();
-        request::set_spin_headers(&mut parts.headers, &target, matched, client.address);
+        // A signature is for the host, and good for as long as it says.
+        parts.headers.remove(REVISION_HEADER);
+        spin_headers::set(&mut parts.headers, &target, matched, client.address);
         parts.uri = target;
-        let (body, upload) = request::bounded(
-            body,
-            endpoint.limits().request_body,
-            self.limits.body_time,
-            client.connection.clone(),
-        );
+        let (body, upload) =
+            request::bounded(body, most, self.limits.body_time, client.connection.clone());
         (Request::from_parts(parts, body), upload)
     }
 

@@ -1,13 +1,10 @@
 //! Components that the manifest names by URL and digest.
 
+use super::artifacts::Artifacts;
+use crate::engine::Digest;
 use http_body_util::{BodyExt, Limited};
-use sha2::{Digest, Sha256};
-use std::path::Path;
 use std::time::Duration;
 use wasmtime_wasi_http::{Error, RequestOptions, default_send_request};
-
-/// Largest component that is fetched, in bytes: ten times a large one.
-const MAX_BYTES: usize = 64 << 20;
 
 /// Longest wait for a connection, for an answer, and between its pieces.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,37 +15,34 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 ///
 /// When they cannot be fetched or are not what the manifest names.
-pub(super) async fn component(url: &str, digest: &str, folder: &Path) -> Result<Vec<u8>, String> {
+pub(super) async fn component(
+    url: &str,
+    digest: &str,
+    artifacts: &Artifacts,
+) -> Result<Vec<u8>, String> {
     let wanted = digest.strip_prefix("sha256:").unwrap_or(digest);
-    let kept = folder.join(format!("{wanted}.wasm"));
-    if let Ok(bytes) = tokio::fs::read(&kept).await
-        && is(&bytes, wanted)
-    {
+    let wanted = Digest(wanted.to_ascii_lowercase().into());
+    if let Some(bytes) = artifacts.get(&wanted).await {
         return Ok(bytes);
     }
-    let bytes = get(url).await.map_err(|error| format!("{url}: {error}"))?;
-    if !is(&bytes, wanted) {
+    let bytes = get(url, artifacts.limit())
+        .await
+        .map_err(|error| format!("{url}: {error}"))?;
+    let found = Digest::of(&bytes);
+    if found != wanted {
         return Err(format!(
-            "{url}: its SHA-256 is {}, the manifest names {wanted}",
-            hex::encode(Sha256::digest(&bytes))
+            "{url}: its SHA-256 is {}, the manifest names {}",
+            found.0, wanted.0
         ));
     }
     // Kept for the next start; a folder that cannot be written costs a fetch.
-    let written = async {
-        tokio::fs::create_dir_all(folder).await?;
-        tokio::fs::write(&kept, &bytes).await
-    };
-    if let Err(error) = written.await {
-        tracing::warn!(path = %kept.display(), "fetched component not kept: {error}");
+    if let Err(error) = artifacts.put(&wanted, bytes.clone()).await {
+        tracing::warn!("fetched component not kept: {error}");
     }
     Ok(bytes)
 }
 
-fn is(bytes: &[u8], wanted: &str) -> bool {
-    hex::encode(Sha256::digest(bytes)).eq_ignore_ascii_case(wanted)
-}
-
-async fn get(url: &str) -> Result<Vec<u8>, String> {
+async fn get(url: &str, limit: usize) -> Result<Vec<u8>, String> {
     let empty = http_body_util::Empty::new().map_err(|never| -> Error { match never {} });
     let request = http::Request::get(url)
         .body(empty)
@@ -65,7 +59,7 @@ async fn get(url: &str) -> Result<Vec<u8>, String> {
         return Err(format!("answered {}", response.status()));
     }
     let collected = async {
-        Limited::new(response.into_body(), MAX_BYTES)
+        Limited::new(response.into_body(), limit)
             .collect()
             .await
             .map_err(|error| error.to_string())

@@ -1,22 +1,22 @@
-//! From a component's entry in the manifest to an endpoint that can serve:
-//! read, compile, verify, configure, warm. All of it off the request path.
+//! From a component's bytes to a revision that can serve: read, compile,
+//! verify, configure, warm, probe. All of it off the request path.
 
-use super::fetch;
+use super::{artifacts::Artifacts, fetch, probe, verify};
 use crate::capability::Grants;
 use crate::capability::key_value::KeyValueStore;
-use crate::engine::endpoint::Parts;
 use crate::engine::guest::Guest;
-use crate::engine::{Compiler, Endpoint, Revision};
-use crate::manifest::{ComponentSpec, HostLimits, Source, Spec};
+use crate::engine::revision::Parts;
+use crate::engine::{Compiler, Digest, Revision};
+use crate::manifest::{ComponentSpec, Source, Spec};
 use crate::pool::{Pools, valkey};
 use crate::telemetry::Metrics;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
 use wasmtime::component::{Component, Linker};
-use wasmtime_wasi_http::handler::ProxyPre;
 
 /// A step of loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,22 +27,42 @@ pub enum Step {
     Verify,
     Configure,
     Warm,
+    Probe,
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Step {
+    /// Its name, as people and metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Read => "read",
             Self::Compile => "compile",
             Self::Verify => "verify",
             Self::Configure => "configure",
             Self::Warm => "warm",
-        })
+            Self::Probe => "probe",
+        }
     }
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a revision is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The node starts. There is no other revision to serve in its place, so it
+    /// is not probed: a probe that needs a dependency which is away would keep
+    /// the node from starting.
+    Start,
+    /// It is to replace one that serves.
+    Swap,
+}
+
 /// A component that cannot serve.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("component `{component}` could not be loaded ({step}): {reason}")]
 pub struct LoadError {
     /// The component's name in the manifest.
@@ -51,6 +71,8 @@ pub struct LoadError {
     pub step: Step,
     /// What was wrong.
     pub reason: String,
+    /// Whether it is only that its bytes cannot be reached now.
+    pub away: bool,
 }
 
 /// Loads components for one node.
@@ -61,14 +83,17 @@ pub struct Loader {
     pub linker: Linker<Guest>,
     /// The node's pools.
     pub pools: Arc<Pools>,
-    /// How many cores an endpoint spreads over.
-    pub cores: usize,
+    /// The runtimes that a revision's instances spread over.
+    pub cores: Vec<Handle>,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
     /// The folder that the manifest's paths are relative to.
     pub base: PathBuf,
     /// Where fetched components are kept.
-    pub downloads: PathBuf,
+    pub artifacts: Artifacts,
+    /// Where deployed ones are kept, for as long as this process runs, while
+    /// there is no control database.
+    pub deployed: Artifacts,
 }
 
 impl fmt::Debug for Loader {
@@ -78,7 +103,18 @@ impl fmt::Debug for Loader {
 }
 
 impl Loader {
-    /// An endpoint for `spec`, with its warm instances.
+    /// The bytes that the manifest names, and their digest.
+    ///
+    /// # Errors
+    ///
+    /// A [`LoadError`] where there are none, or others than it names.
+    pub async fn source(&self, spec: &ComponentSpec) -> Result<(Digest, Vec<u8>), LoadError> {
+        let bytes = self.timed(spec, Step::Read, self.read(spec)).await?;
+        Ok((Digest::of(&bytes), bytes))
+    }
+
+    /// The revision of `spec` that `digest` names, warm and, for a swap, probed. Its bytes are
+    /// only asked for where it was not compiled before.
     ///
     /// # Errors
     ///
@@ -87,38 +123,34 @@ impl Loader {
         &self,
         spec: &ComponentSpec,
         application: &Spec,
-    ) -> Result<Endpoint, LoadError> {
-        let failed = |step| {
-            move |reason: String| LoadError {
-                component: spec.id.clone(),
-                step,
-                reason,
+        digest: &Digest,
+        occasion: Occasion,
+        bytes: impl Future<Output = Result<Vec<u8>, String>>,
+    ) -> Result<Arc<Revision>, LoadError> {
+        let component = match self.compiled(digest).await {
+            Some(component) => component,
+            None => {
+                let bytes = self.timed(spec, Step::Read, bytes).await?;
+                self.timed(spec, Step::Compile, self.compile(bytes, digest))
+                    .await?
             }
         };
-        let bytes = self.read(spec).await.map_err(failed(Step::Read))?;
-        let digest = hex::encode(Sha256::digest(&bytes));
-        let component = {
-            let compiler = self.compiler.clone();
-            let digest = digest.clone();
-            tokio::task::spawn_blocking(move || compiler.component(&bytes, &digest))
-                .await
-                .map_err(|error| error.to_string())
-                .and_then(|compiled| compiled.map_err(|error| error.to_string()))
-                .map_err(failed(Step::Compile))?
-        };
-        verify_grants(&component, spec).map_err(failed(Step::Verify))?;
-        let pre = self.link(&component).map_err(failed(Step::Verify))?;
+        let pre = self
+            .timed(spec, Step::Verify, async {
+                verify::grants(&component, spec)?;
+                verify::link(&self.linker, &component)
+            })
+            .await?;
         let grants = self
-            .grants(spec, application)
-            .map_err(failed(Step::Configure))?;
-        let HostLimits {
-            queue, queue_wait, ..
-        } = application.limits;
-        let endpoint = Endpoint::new(
+            .timed(spec, Step::Configure, async {
+                self.grants(spec, application)
+            })
+            .await?;
+        let revision = Arc::new(Revision::new(
             self.compiler.engine().clone(),
             Parts {
                 id: spec.id.as_str().into(),
-                revision: Revision(digest.into()),
+                digest: digest.clone(),
                 pre,
                 grants: Arc::new(grants),
                 limits: spec.limits.clone(),
@@ -128,21 +160,78 @@ impl Loader {
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect(),
                 mounts: self.mounts(spec),
-                queue: (queue as usize, queue_wait),
             },
-            self.cores,
+            self.cores.len(),
             &self.metrics,
-        );
-        endpoint
-            .warm()
-            .await
-            .map_err(|error| failed(Step::Warm)(format!("{error:#}")))?;
+        ));
+        if spec.limits.warm == 0 && occasion == Occasion::Swap {
+            self.timed(spec, Step::Warm, async {
+                started(revision.rehearse().await)
+            })
+            .await?;
+        }
+        self.warm(spec, &revision).await?;
+        if let Some(path) = &spec.probe
+            && occasion == Occasion::Swap
+        {
+            self.timed(
+                spec,
+                Step::Probe,
+                probe::run(&revision, path, application, &self.cores),
+            )
+            .await?;
+            // The probe has used an instance, and perhaps used it up.
+            self.warm(spec, &revision).await?;
+        }
         tracing::info!(
-            component = %endpoint.id(),
-            revision = %endpoint.revision(),
+            component = %revision.id(),
+            revision = %revision.digest(),
             "component loaded"
         );
-        Ok(endpoint)
+        Ok(revision)
+    }
+
+    async fn warm(&self, spec: &ComponentSpec, revision: &Revision) -> Result<(), LoadError> {
+        self.timed(spec, Step::Warm, async { started(revision.warm().await) })
+            .await
+    }
+
+    /// Runs a step, and records how long it took and whether it failed.
+    async fn timed<T>(
+        &self,
+        spec: &ComponentSpec,
+        step: Step,
+        work: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, LoadError> {
+        let began = Instant::now();
+        let done = work.await;
+        let swaps = &self.metrics.swaps;
+        swaps.took(step.name(), began.elapsed().as_secs_f64());
+        done.map_err(|reason| {
+            swaps.failed(step.name());
+            LoadError {
+                component: spec.id.clone(),
+                step,
+                reason,
+                away: false,
+            }
+        })
+    }
+
+    async fn compiled(&self, digest: &Digest) -> Option<Component> {
+        let (compiler, digest) = (self.compiler.clone(), digest.clone());
+        // A task that panicked has compiled nothing.
+        tokio::task::spawn_blocking(move || compiler.compiled(&digest.0))
+            .await
+            .ok()
+            .flatten()
+    }
+
+    async fn compile(&self, bytes: Vec<u8>, digest: &Digest) -> Result<Component, String> {
+        let (compiler, digest) = (self.compiler.clone(), digest.clone());
+        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&bytes, &digest.0));
+        let compiled = compiled.await.map_err(|error| error.to_string())?;
+        compiled.map_err(|error| error.to_string())
     }
 
     async fn read(&self, spec: &ComponentSpec) -> Result<Vec<u8>, String> {
@@ -158,30 +247,8 @@ impl Loader {
                     format!("{}: {error}{hint}", path.display())
                 })
             }
-            Source::Url { url, digest } => fetch::component(url, digest, &self.downloads).await,
+            Source::Url { url, digest } => fetch::component(url, digest, &self.artifacts).await,
         }
-    }
-
-    fn link(&self, component: &Component) -> Result<ProxyPre<Guest>, String> {
-        let ty = component.component_type();
-        let engine = component.engine();
-        let exports = |prefix: &str| ty.exports(engine).any(|(name, _)| name.starts_with(prefix));
-        let is_p3 = exports("wasi:http/handler@0.3");
-        if !is_p3 && !exports("wasi:http/incoming-handler@0.2") {
-            return Err(
-                "it exports no HTTP handler (wasi:http/handler@0.3 or incoming-handler@0.2)".into(),
-            );
-        }
-        let pre = self
-            .linker
-            .instantiate_pre(component)
-            .map_err(|error| unprovided(&format!("{error:#}")))?;
-        let pre = if is_p3 {
-            wasmtime_wasi_http::p3::bindings::ServicePre::new(pre).map(ProxyPre::P3)
-        } else {
-            wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre).map(ProxyPre::P2)
-        };
-        pre.map_err(|error| unprovided(&format!("{error:#}")))
     }
 
     fn grants(&self, spec: &ComponentSpec, application: &Spec) -> Result<Grants, String> {
@@ -220,44 +287,7 @@ impl Loader {
     }
 }
 
-/// A release candidate of `wasi:http` has another shape under the same name.
-fn unprovided(reason: &str) -> String {
-    if reason.contains("@0.3.0-rc") {
-        format!(
-            "it was built for a release candidate of WASI 0.3 (spin-sdk 6 or older); \
-             build it with spin-sdk 7: {reason}"
-        )
-    } else {
-        format!("this host does not provide what it imports: {reason}")
-    }
-}
-
-/// Refuses a component that imports what its manifest entry does not grant:
-/// it could only ever fail.
-fn verify_grants(component: &Component, spec: &ComponentSpec) -> Result<(), String> {
-    let engine = component.engine();
-    for (name, _) in component.component_type().imports(engine) {
-        let missing = if name.starts_with("spin:postgres/") {
-            !spec.allowed_outbound_hosts.has_scheme("postgres")
-        } else if name.starts_with("spin:redis/") || name.starts_with("fermyon:spin/redis@") {
-            !spec.allowed_outbound_hosts.has_scheme("redis")
-        } else {
-            false
-        };
-        if missing {
-            return Err(format!(
-                "it imports {name}, and component.{}.allowed_outbound_hosts names no host for it",
-                spec.id
-            ));
-        }
-        let key_value =
-            name.starts_with("spin:key-value/") || name.starts_with("fermyon:spin/key-value@");
-        if key_value && spec.key_value_stores.is_empty() {
-            return Err(format!(
-                "it imports {name}, and component.{}.key_value_stores is empty",
-                spec.id
-            ));
-        }
-    }
-    Ok(())
+/// Why a guest did not start: not the whole error, which holds a trace of its stack.
+fn started(made: wasmtime::Result<()>) -> Result<(), String> {
+    made.map_err(|error| error.root_cause().to_string())
 }

@@ -9,7 +9,10 @@ use super::reader::{Node, Table};
 use super::source::{self, SOURCE_HELP};
 use super::spec::{ComponentSpec, Source};
 use super::variables::Variables;
-use super::{AllowedHost, AllowedHostError, AllowedHosts, ComponentLimits, Value, ident, tool};
+use super::{
+    AllowedHost, AllowedHostError, AllowedHosts, CanarySpec, ComponentLimits, Value, ident,
+    rollout, tool,
+};
 
 /// Components by name, in the order of the manifest.
 pub(super) type Components = IndexMap<String, ComponentSpec>;
@@ -49,7 +52,16 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
     table.get("targets").and_then(|node| node.list());
     table.get("profile").and_then(|node| node.table());
     refuse_unprovided(&mut table);
-    let limits = tool::own(&mut table).map(ComponentLimits::read);
+    let own = tool::own(&mut table).map(|mut own| {
+        let probe = rollout::probe(&mut own);
+        let canary = own.get("canary").map(|node| CanarySpec::read(&node));
+        (
+            probe,
+            canary.unwrap_or_default(),
+            ComponentLimits::read(own),
+        )
+    });
+    let (probe, canary, limits) = own.unwrap_or_default();
     table.finish();
     Some(ComponentSpec {
         id: id.to_owned(),
@@ -66,7 +78,9 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
             .unwrap_or_default(),
         key_value_stores: stores.map(|node| labels(&node)).unwrap_or_default(),
         build: build.and_then(|node| source::build(&node)),
-        limits: limits.unwrap_or_default(),
+        limits,
+        probe,
+        canary,
     })
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod notes;
 mod outbound;
 mod reader;
+mod rollout;
 mod source;
 mod spec;
 mod suggest;
@@ -30,6 +31,7 @@ use variables::Variables;
 
 pub use limits::{ComponentLimits, HostLimits};
 pub use outbound::{AllowedHost, AllowedHostError, AllowedHosts};
+pub use rollout::{CanarySpec, Sticky};
 pub use spec::{
     Build, ComponentSpec, KeyValueSpec, Migrations, Mount, PostgresPoolSpec, Route, Source, Spec,
     ValkeyPoolSpec,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
-use super::{AllowedHosts, ComponentLimits, HostLimits, Value};
+use super::{AllowedHosts, CanarySpec, ComponentLimits, HostLimits, Value};
 use crate::config::Secret;
 use crate::config::quantity::{format_duration, format_size};
 use crate::router::RoutePattern;
@@ -69,6 +69,10 @@ pub struct ComponentSpec {
     pub build: Option<Build>,
     /// Its limits.
     pub limits: ComponentLimits,
+    /// The path that a new revision has to answer with 2xx before it serves.
+    pub probe: Option<String>,
+    /// How its canaries are chosen and judged.
+    pub canary: CanarySpec,
 }
 
 /// Where a component's bytes are.

@@ -2,6 +2,8 @@
 //! from the manifest; no path, code, statement or key is ever a label.
 
 use super::process::ProcessCollector;
+use super::revisions::RevisionMetrics;
+use super::swaps::SwapMetrics;
 use crate::error::Kind;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -17,7 +19,7 @@ pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Seconds, from a cached redirect to a deadline: each bound is 2 to 2.5 times
 /// the one before it.
-const LATENCY_BUCKETS: [f64; 14] = [
+pub(super) const LATENCY_BUCKETS: [f64; 14] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
@@ -105,6 +107,10 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// The number of the table that serves.
     pub generation: Gauge,
+    /// What is counted per revision.
+    pub revisions: RevisionMetrics,
+    /// What is counted of swaps.
+    pub swaps: SwapMetrics,
 }
 
 impl Metrics {
@@ -172,6 +178,8 @@ impl Metrics {
             "The number of the table that serves",
             generation.clone(),
         );
+        let revisions = RevisionMetrics::register(warmlink);
+        let swaps = SwapMetrics::register(warmlink);
         Self {
             registry: Mutex::new(registry),
             requests,
@@ -186,6 +194,8 @@ impl Metrics {
             accepted,
             accept_errors,
             generation,
+            revisions,
+            swaps,
         }
     }
 

@@ -3,5 +3,7 @@
 pub mod logging;
 pub mod metrics;
 pub mod process;
+pub mod revisions;
+pub mod swaps;
 
 pub use metrics::{METRICS_TYPE, Metrics};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{LONGEST, MOST_IN_FLIGHT, TIMES, count};
+use super::{LONGEST, MOST_IN_FLIGHT, TIMES, TIMES_OR_NONE, count};
 use crate::manifest::reader::Table;
 use crate::manifest::spec::{as_duration, as_size};
 
@@ -89,6 +89,10 @@ pub struct ComponentLimits {
     /// A whole response's body.
     #[serde(serialize_with = "as_duration")]
     pub body_total: Duration,
+    /// From being replaced until what a revision still has is cut off. By default
+    /// what its own limits allow a request that has just begun.
+    #[serde(serialize_with = "as_duration")]
+    pub drain: Duration,
     /// Computing without a pause.
     #[serde(serialize_with = "as_duration")]
     pub cpu: Duration,
@@ -121,6 +125,7 @@ impl Default for ComponentLimits {
             deadline: DEADLINE,
             body_idle: BODY_IDLE,
             body_total: BODY_TOTAL,
+            drain: DEADLINE + BODY_TOTAL,
             cpu: CPU,
             idle: IDLE,
             warm: WARM,
@@ -137,10 +142,13 @@ impl Default for ComponentLimits {
 
 impl ComponentLimits {
     pub(in crate::manifest) fn read(mut table: Table<'_>) -> Self {
+        let deadline = table.duration_or("deadline", DEADLINE, TIMES);
+        let body_total = table.duration_or("body_total", BODY_TOTAL, TIMES);
         let limits = Self {
-            deadline: table.duration_or("deadline", DEADLINE, TIMES),
+            deadline,
             body_idle: table.duration_or("body_idle", BODY_IDLE, TIMES),
-            body_total: table.duration_or("body_total", BODY_TOTAL, TIMES),
+            body_total,
+            drain: table.duration_or("drain", deadline + body_total, TIMES_OR_NONE),
             cpu: table.duration_or("cpu", CPU, CPU_TIMES),
             idle: table.duration_or("idle", IDLE, TIMES),
             warm: table.count_or("warm", WARM, MOST_WARM),

@@ -42,6 +42,17 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// 30 s, and the rest of the end needs its time too.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// A component's file. Ten times a large one.
+const COMPONENT_SIZE: usize = 64 << 20;
+
+/// Deployed revisions of a component that are kept, to go back to.
+const KEPT_REVISIONS: NonZeroU32 = count(10);
+
+const MOST_KEPT: u32 = 1_000;
+
+/// From less than any component to what one row of a database may hold.
+const COMPONENT_SIZES: RangeInclusive<usize> = 1 << 10..=512 << 20;
+
 /// Enough for any queue; each entry is a task.
 const MOST_QUEUED: u32 = 1 << 20;
 
@@ -75,6 +86,11 @@ pub struct HostLimits {
     /// How long a node that ends lets its connections finish.
     #[serde(serialize_with = "as_duration")]
     pub drain: Duration,
+    /// Bytes of a component that is fetched or deployed.
+    #[serde(serialize_with = "as_size")]
+    pub component_size: usize,
+    /// Deployed revisions of a component that are kept.
+    pub kept_revisions: NonZeroU32,
 }
 
 impl Default for HostLimits {
@@ -88,6 +104,8 @@ impl Default for HostLimits {
             header_bytes: HEADER_BYTES,
             body_time: BODY_TIME,
             drain: DRAIN,
+            component_size: COMPONENT_SIZE,
+            kept_revisions: KEPT_REVISIONS,
         }
     }
 }
@@ -103,6 +121,8 @@ impl HostLimits {
             header_bytes: table.size_or("header_bytes", HEADER_BYTES, HEADER_SIZES),
             body_time: table.duration_or("body_time", BODY_TIME, TIMES),
             drain: table.duration_or("drain", DRAIN, TIMES_OR_NONE),
+            component_size: table.size_or("component_size", COMPONENT_SIZE, COMPONENT_SIZES),
+            kept_revisions: table.positive_or("kept_revisions", KEPT_REVISIONS, MOST_KEPT),
         };
         table.finish();
         limits

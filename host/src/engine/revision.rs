@@ -1,10 +1,11 @@
-//! A component revision, ready to serve.
+//! One build of a component, ready to serve.
 
-use super::admission::{Admission, Permit};
+use super::admission::Permits;
 use super::body::{BodyLimits, GuestBody};
 use super::config::Engine;
 use super::epoch::Slices;
 use super::guest::Guest;
+use super::retirement::Retirement;
 use super::stdio::GuestLog;
 use super::ticket::{Ticket, WorkerLink};
 use super::worker::{CoreCount, Expiration, Worker};
@@ -14,13 +15,17 @@ use crate::error::{Failure, Kind};
 use crate::manifest::ComponentLimits;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{ComponentLabels, RequestLabels, StatusClass};
+use crate::telemetry::revisions::RevisionSeries;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 use wasmtime::{Store, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx};
@@ -30,23 +35,30 @@ use wasmtime_wasi_http::handler::{
 };
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-/// One build of a component: the SHA-256 of its bytes, in hex.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Revision(pub Arc<str>);
+/// What names a revision: the SHA-256 of its bytes, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub Arc<str>);
 
-impl fmt::Display for Revision {
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bytes)).into())
+    }
+}
+
+impl fmt::Display for Digest {
     /// The first twelve digits, which is what people and logs need.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.get(..12).unwrap_or(&self.0))
     }
 }
 
-/// What an endpoint is made of.
+/// What a revision is made of.
 pub struct Parts {
     /// The component's name in the manifest.
     pub id: Arc<str>,
     /// Which build of it.
-    pub revision: Revision,
+    pub digest: Digest,
     /// The compiled component, its imports resolved.
     pub pre: ProxyPre<Guest>,
     /// What it may use.
@@ -57,25 +69,27 @@ pub struct Parts {
     pub environment: Vec<(String, String)>,
     /// Host folders it may read, and where it sees them.
     pub mounts: Vec<(PathBuf, String)>,
-    /// The queue before it: how many may wait, and how long.
-    pub queue: (usize, std::time::Duration),
 }
 
 pub(super) struct Shared {
     pub(super) id: Arc<str>,
-    pub(super) revision: Revision,
+    pub(super) digest: Digest,
     pub(super) limits: ComponentLimits,
-    pub(super) metrics: EndpointMetrics,
+    pub(super) metrics: RevisionMetrics,
     engine: Arc<Engine>,
     pre: ProxyPre<Guest>,
     grants: Arc<Grants>,
     environment: Vec<(String, String)>,
     mounts: Vec<(PathBuf, String)>,
+    pub(super) retirement: Arc<Retirement>,
+    /// Closed with the last of the revision.
+    alive: watch::Sender<()>,
 }
 
-/// The metrics of one component, looked up once.
+/// The metrics of one revision and of its component, looked up once.
 #[derive(Debug)]
-pub struct EndpointMetrics {
+pub struct RevisionMetrics {
+    series: Arc<RevisionSeries>,
     pub(super) instances: Gauge,
     pub(super) instantiations: Counter,
     pub(super) instance_failures: Counter,
@@ -83,12 +97,11 @@ pub struct EndpointMetrics {
     requests: [Counter; 5],
     /// Requests admitted and not yet over.
     pub in_flight: Gauge,
-    /// Seconds from arrival to the body's end.
-    pub latency: Histogram,
+    latency: Histogram,
 }
 
-impl EndpointMetrics {
-    fn new(metrics: &Metrics, component: &str) -> Self {
+impl RevisionMetrics {
+    fn new(metrics: &Metrics, component: &str, digest: &Digest) -> Self {
         let labels = ComponentLabels {
             component: component.to_owned(),
         };
@@ -106,6 +119,7 @@ impl EndpointMetrics {
             })
         });
         Self {
+            series: metrics.revisions.series(component, &digest.to_string()),
             instances: metrics.instances.get_or_create_owned(&labels),
             instantiations: metrics.instantiations.get_or_create_owned(&labels),
             instance_failures: metrics.instance_failures.get_or_create_owned(&labels),
@@ -116,10 +130,12 @@ impl EndpointMetrics {
         }
     }
 
-    /// Counts a response by the class of its status.
-    pub fn count_response(&self, status: http::StatusCode) {
+    /// Counts a request that is over: the status that was sent, whether the
+    /// guest failed it, and the time from arrival to the body's end.
+    pub fn record(&self, status: http::StatusCode, failed: bool, elapsed: Duration) {
+        let class = StatusClass::from(status);
         let [informational, success, redirect, client, server] = &self.requests;
-        match StatusClass::from(status) {
+        match class {
             StatusClass::Informational => informational,
             StatusClass::Success => success,
             StatusClass::Redirect => redirect,
@@ -127,35 +143,37 @@ impl EndpointMetrics {
             StatusClass::ServerError => server,
         }
         .inc();
+        let seconds = elapsed.as_secs_f64();
+        self.latency.observe(seconds);
+        self.series.record(failed, seconds);
     }
 }
 
-/// A component revision with its instances, on every core.
-pub struct Endpoint {
+/// One build of a component with its instances, on every core.
+pub struct Revision {
     shared: Arc<Shared>,
-    admission: Admission,
     cores: Vec<ProxyHandler<Core>>,
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
+        f.debug_struct("Revision")
             .field("id", &self.shared.id)
-            .field("revision", &self.shared.revision)
+            .field("digest", &self.shared.digest)
             .finish_non_exhaustive()
     }
 }
 
-impl Endpoint {
-    /// An endpoint with no instance yet, on `cores` cores.
+impl Revision {
+    /// A revision with no instance yet, on `cores` cores.
     pub fn new(engine: Arc<Engine>, parts: Parts, cores: usize, metrics: &Metrics) -> Self {
-        let (queue, queue_wait) = parts.queue;
-        let admission = Admission::new(parts.limits.in_flight.get() as usize, queue, queue_wait);
         let warm = parts.limits.warm as usize;
         let shared = Arc::new(Shared {
-            metrics: EndpointMetrics::new(metrics, &parts.id),
+            metrics: RevisionMetrics::new(metrics, &parts.id, &parts.digest),
+            retirement: Arc::new(Retirement::new(cores)),
+            alive: watch::Sender::new(()),
             id: parts.id,
-            revision: parts.revision,
+            digest: parts.digest,
             limits: parts.limits,
             engine,
             pre: parts.pre,
@@ -168,6 +186,7 @@ impl Endpoint {
                 // `warm` is per node: the first cores take what does not divide.
                 let keep = warm / cores + usize::from(core < warm % cores);
                 ProxyHandler::new(Core {
+                    index: core,
                     shared: shared.clone(),
                     stash: Mutex::new(Vec::new()),
                     count: Arc::new(CoreCount {
@@ -177,11 +196,7 @@ impl Endpoint {
                 })
             })
             .collect();
-        Self {
-            shared,
-            admission,
-            cores,
-        }
+        Self { shared, cores }
     }
 
     /// Makes the instances that are to exist before the first request.
@@ -202,14 +217,44 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Makes an instance and lets go of it, to know that one can be made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot.
+    pub async fn rehearse(&self) -> wasmtime::Result<()> {
+        match self.cores.first() {
+            Some(core) => core.state().make().await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps nothing idle from now on: what is at work finishes, and goes. The
+    /// revision still answers those who hold it.
+    pub fn retire(&self) -> Arc<Retirement> {
+        self.shared.retirement.retire();
+        for core in &self.cores {
+            let stashed = std::mem::take(&mut *core.state().stash.lock());
+            drop(stashed);
+        }
+        self.shared.retirement.clone()
+    }
+
+    /// Resolves once nothing of the revision is left: nobody holds it, and its
+    /// last instance is gone.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut alive = self.shared.alive.subscribe();
+        async move { while alive.changed().await.is_ok() {} }
+    }
+
     /// The component's name in the manifest.
     pub fn id(&self) -> &Arc<str> {
         &self.shared.id
     }
 
     /// Which build of the component this is.
-    pub fn revision(&self) -> &Revision {
-        &self.shared.revision
+    pub fn digest(&self) -> &Digest {
+        &self.shared.digest
     }
 
     /// The component's limits.
@@ -218,13 +263,8 @@ impl Endpoint {
     }
 
     /// The component's metrics.
-    pub fn metrics(&self) -> &EndpointMetrics {
+    pub fn metrics(&self) -> &RevisionMetrics {
         &self.shared.metrics
-    }
-
-    /// The endpoint's own share of what may be in flight.
-    pub fn admission(&self) -> &Admission {
-        &self.admission
     }
 
     /// Has the guest answer `request` on this thread's core.
@@ -240,7 +280,7 @@ impl Endpoint {
         core: usize,
         request: http::Request<WasiBody>,
         call: Arc<Call>,
-        permits: [Permit; 2],
+        permits: Permits,
     ) -> Result<http::Response<GuestBody>, Failure> {
         let handler = self
             .cores
@@ -260,7 +300,8 @@ impl Endpoint {
             total: self.shared.limits.body_total,
         };
         let aborted = self.shared.metrics.aborted_bodies.clone();
-        Ok(response.map(|body| GuestBody::new(body, ticket, limits, aborted)))
+        let retirement = self.shared.retirement.clone();
+        Ok(response.map(|body| GuestBody::new(body, ticket, limits, retirement, aborted)))
     }
 }
 
@@ -285,8 +326,17 @@ fn failure(error: &wasmtime::Error, ticket: &Ticket) -> Failure {
     }
 }
 
+impl Drop for Revision {
+    /// Whoever lets go of a revision last, retired or never served, leaves nothing
+    /// idle behind: workers hold the revision's parts, and warm ones never expire.
+    fn drop(&mut self) {
+        self.retire();
+    }
+}
+
 /// One core's instances of a component.
 struct Core {
+    index: usize,
     shared: Arc<Shared>,
     stash: Mutex<Vec<Instance<Guest, Expiration, Worker>>>,
     count: Arc<CoreCount>,
@@ -315,11 +365,17 @@ impl Core {
             .await
             .map_err(|_elapsed| wasmtime::format_err!("the guest did not start in time"))??;
         let link = Arc::new(WorkerLink::new(slices));
+        shared.retirement.enroll(self.index, &link);
         Ok(Instance {
             store,
             proxy,
             view: Guest::http,
-            expiration: Expiration::new(limits, link.clone(), self.count.clone()),
+            expiration: Expiration::new(
+                limits,
+                link.clone(),
+                self.count.clone(),
+                shared.retirement.clone(),
+            ),
             state: Worker::new(shared.clone(), link, self.count.clone()),
         })
     }
