@@ -2,8 +2,19 @@
 
 mod application;
 mod check;
+mod client;
+mod compile;
+mod deploy;
+mod exit;
+mod promote;
+mod remote;
+mod revisions;
+mod rollback;
 mod seed;
 mod services;
+mod show;
+mod sign;
+mod status;
 mod up;
 mod upload;
 
@@ -15,10 +26,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::compiling;
 use crate::local;
-
-/// BSD's `EX_USAGE`: the command line, the configuration or the manifest is wrong.
-const USAGE: u8 = 64;
 
 /// A Spin-compatible component host with pools that are warm before it serves.
 #[derive(Debug, Parser)]
@@ -32,8 +41,16 @@ struct Cli {
 enum Command {
     Up(up::UpArgs),
     Check(check::CheckArgs),
+    Deploy(deploy::DeployArgs),
+    Revisions(revisions::RevisionsArgs),
+    Promote(promote::PromoteArgs),
+    Rollback(rollback::RollbackArgs),
+    Status(status::StatusArgs),
+    Sign(sign::SignArgs),
     Seed(seed::SeedArgs),
     Services(services::ServicesArgs),
+    #[command(name = compiling::SUBCOMMAND, hide = true)]
+    Compile(compile::CompileArgs),
     #[command(name = local::guard::SUBCOMMAND, hide = true)]
     GuardServer(local::guard::GuardArgs),
 }
@@ -48,17 +65,19 @@ pub(crate) struct Failure {
 impl Failure {
     /// The user must change the command line, the configuration or the manifest.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: USAGE,
-        }
+        Self::coded(exit::USAGE, message)
     }
 
     /// Anything else.
     pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self::coded(exit::OTHER, message)
+    }
+
+    /// What has an exit code of its own, one of [`exit`]'s.
+    pub(crate) fn coded(code: u8, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            code: 1,
+            code,
         }
     }
 }
@@ -90,14 +109,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if asked {
                 ExitCode::SUCCESS
             } else {
-                ExitCode::from(USAGE)
+                ExitCode::from(exit::USAGE)
             };
         }
     };
     let done = match cli.command {
         Command::GuardServer(args) => return local::guard::exec(&args),
+        Command::Compile(args) => compile::run(&args),
         Command::Up(args) => up::run(args),
         Command::Check(args) => check::run(args),
+        Command::Deploy(args) => deploy::run(args),
+        Command::Revisions(args) => revisions::run(args),
+        Command::Promote(args) => promote::run(args),
+        Command::Rollback(args) => rollback::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Sign(args) => sign::run(args),
         Command::Seed(args) => seed::run(args),
         Command::Services(args) => services::run(args),
     };

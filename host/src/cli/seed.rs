@@ -1,9 +1,9 @@
 //! `warmlink seed`: loads CSV files through a running application's API.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use http::{Request, Response, StatusCode, Uri, header};
@@ -11,11 +11,11 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::fs::File;
 
-use super::upload::Upload;
+use super::client::{base_url, client, join};
+use super::upload::{Upload, bar, open};
 use super::{Failure, runtime};
 use crate::error::with_causes;
 
@@ -25,7 +25,6 @@ const FILES: [(&str, &str); 3] = [
     ("urls.csv", "/urls/bulk"),
     ("events.csv", "/events/bulk"),
 ];
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Enough for every answer of the API to an import.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
@@ -55,15 +54,13 @@ async fn seed(args: SeedArgs) -> Result<ExitCode, Failure> {
     let mut files = Vec::with_capacity(FILES.len());
     for (name, path) in FILES {
         let location = args.directory.join(name);
-        files.push((name, path, open(&location).await?));
+        files.push((name, path, open(&location).await.map_err(Failure::other)?));
     }
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT_WITHIN));
-    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let client = client();
     for (name, path, (file, length)) in files {
         let begin = Instant::now();
         let bar = bar(name, length);
-        let uri = join(&args.url, path)?;
+        let uri = join(&args.url, path).map_err(Failure::usage)?;
         let imported = import(&client, uri, name, file, length, &bar).await;
         bar.finish_and_clear();
         let imported = imported.map_err(|error| Failure::other(format!("{name}: {error}")))?;
@@ -75,19 +72,6 @@ async fn seed(args: SeedArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open(location: &Path) -> Result<(File, u64), Failure> {
-    let unreadable = |error| Failure::other(format!("cannot read {}: {error}", location.display()));
-    let file = File::open(location).await.map_err(unreadable)?;
-    let metadata = file.metadata().await.map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(Failure::other(format!(
-            "{} is not a file",
-            location.display()
-        )));
-    }
-    Ok((file, metadata.len()))
-}
-
 /// Sends one file; returns how many rows the application says it took.
 async fn import(
     client: &Client<HttpConnector, Upload>,
@@ -97,7 +81,7 @@ async fn import(
     length: u64,
     bar: &ProgressBar,
 ) -> Result<u64, ImportError> {
-    let upload = Upload::new(name, file, length, bar.clone());
+    let upload = Upload::form(name, file, length, bar.clone());
     let request = Request::post(uri)
         .header(header::CONTENT_TYPE, upload.content_type())
         .header(header::ACCEPT, "application/json")
@@ -159,76 +143,9 @@ impl fmt::Display for ImportError {
     }
 }
 
-fn bar(name: &str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{msg:<12}[{bar:32}] {bytes:>10} of {total_bytes:<10} {bytes_per_sec}",
-    )
-    .expect("the template is well formed")
-    .progress_chars("=> ");
-    ProgressBar::new(length)
-        .with_style(style)
-        .with_message(name.to_owned())
-}
-
-/// Reads the address of an application: plain HTTP, as the host serves it.
-fn base_url(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text
-        .parse()
-        .map_err(|error| format!("not a URL: {error}"))?;
-    match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(_)) => {}
-        (Some("https"), _) => {
-            return Err("https is not supported: seed from beside the host, over http".into());
-        }
-        _ => return Err("expected http://HOST:PORT".into()),
-    }
-    if uri.query().is_some() {
-        return Err("a query has no place here".into());
-    }
-    Ok(uri)
-}
-
-/// The address of `path` below `base`.
-fn join(base: &Uri, path: &str) -> Result<Uri, Failure> {
-    let mut parts = base.clone().into_parts();
-    let whole = format!("{}{path}", base.path().trim_end_matches('/'));
-    parts.path_and_query = Some(
-        whole
-            .parse()
-            .map_err(|error| Failure::usage(format!("--url: {error}")))?,
-    );
-    Uri::from_parts(parts).map_err(|error| Failure::usage(format!("--url: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_go_below_the_address_given() {
-        for (base, whole) in [
-            ("http://127.0.0.1:3000", "http://127.0.0.1:3000/users/bulk"),
-            ("http://127.0.0.1:3000/", "http://127.0.0.1:3000/users/bulk"),
-            ("http://host/below/", "http://host/below/users/bulk"),
-        ] {
-            let joined = join(&base_url(base).unwrap(), "/users/bulk").unwrap();
-            assert_eq!(joined.to_string(), whole);
-        }
-    }
-
-    #[test]
-    fn only_plain_http_addresses_are_taken() {
-        for text in [
-            "https://host",
-            "host:80",
-            "/users",
-            "ftp://host",
-            "http://host/?a=b",
-            "",
-        ] {
-            assert!(base_url(text).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_refusal_gives_the_status_and_the_servers_words() {

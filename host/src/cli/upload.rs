@@ -1,24 +1,53 @@
-//! A file on its way as a multipart form, read as it is sent.
+//! A file on its way, read as it is sent.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// What is read and sent at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// A `multipart/form-data` body whose one part, `file`, is a file on disk. Its
-/// length is known before it is read, and is kept: what a file gains meanwhile is
-/// left out, and one that becomes shorter ends the upload with an error.
+/// Opens a file; returns it and its length in bytes.
+///
+/// # Errors
+///
+/// A sentence that names the file, when it cannot be opened or is none.
+pub(super) async fn open(location: &Path) -> Result<(File, u64), String> {
+    let unreadable = |error| format!("cannot read {}: {error}", location.display());
+    let file = File::open(location).await.map_err(unreadable)?;
+    let metadata = file.metadata().await.map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(format!("{} is not a file", location.display()));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// How far an upload of `length` bytes is; drawn on a terminal only.
+pub(super) fn bar(name: &str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{msg:<12}[{bar:32}] {bytes:>10} of {total_bytes:<10} {bytes_per_sec}",
+    )
+    .expect("the template is well formed")
+    .progress_chars("=> ");
+    ProgressBar::new(length)
+        .with_style(style)
+        .with_message(name.to_owned())
+}
+
+/// A body that is a file on disk, as it is or as the one part, `file`, of a
+/// `multipart/form-data`. Its length is known before it is read, and is kept: what
+/// a file gains meanwhile is left out, and one that becomes shorter ends the upload
+/// with an error.
 #[derive(Debug)]
 pub(super) struct Upload {
-    boundary: String,
+    content_type: String,
     head: Bytes,
     file: File,
     left: u64,
@@ -28,8 +57,21 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// The file's `length` bytes, as an upload named `name`.
-    pub(super) fn new(name: &str, file: File, length: u64, bar: ProgressBar) -> Self {
+    /// The file's `length` bytes from where it stands, and nothing else.
+    pub(super) fn plain(content_type: &str, file: File, length: u64, bar: ProgressBar) -> Self {
+        Self {
+            content_type: content_type.to_owned(),
+            head: Bytes::new(),
+            file,
+            left: length,
+            tail: Bytes::new(),
+            buffer: BytesMut::new(),
+            bar,
+        }
+    }
+
+    /// The same as a form's file named `name`.
+    pub(super) fn form(name: &str, file: File, length: u64, bar: ProgressBar) -> Self {
         // Random, so that no file holds it but by intent.
         let boundary = format!("warmlink-{}", hex::encode(rand::random::<[u8; 16]>()));
         let head = format!(
@@ -38,20 +80,17 @@ impl Upload {
              content-type: text/csv\r\n\r\n"
         );
         let tail = format!("\r\n--{boundary}--\r\n");
+        let content_type = format!("multipart/form-data; boundary={boundary}");
         Self {
-            boundary,
             head: head.into(),
-            file,
-            left: length,
             tail: tail.into(),
-            buffer: BytesMut::new(),
-            bar,
+            ..Self::plain(&content_type, file, length, bar)
         }
     }
 
-    /// The request's content type, which names the boundary.
-    pub(super) fn content_type(&self) -> String {
-        format!("multipart/form-data; boundary={}", self.boundary)
+    /// The request's content type; a form's names its boundary.
+    pub(super) fn content_type(&self) -> &str {
+        &self.content_type
     }
 
     fn poll_file(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -110,15 +149,16 @@ mod tests {
     async fn upload(text: &str, length: u64) -> Upload {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let opened = File::open(file.path()).await.unwrap();
-        Upload::new("users.csv", opened, length, ProgressBar::hidden())
+        let (opened, _) = open(file.path()).await.unwrap();
+        Upload::form("users.csv", opened, length, ProgressBar::hidden())
     }
 
     #[tokio::test]
     async fn the_form_is_as_long_as_it_says_and_holds_the_file() {
         let text = "id,username\n".repeat(20_000);
         let upload = upload(&text, text.len() as u64).await;
-        let (boundary, bar) = (upload.boundary.clone(), upload.bar.clone());
+        let (content_type, bar) = (upload.content_type().to_owned(), upload.bar.clone());
+        let (_, boundary) = content_type.split_once("boundary=").unwrap();
         let announced = upload.size_hint().exact().unwrap();
         let sent = upload.collect().await.unwrap().to_bytes();
         assert_eq!(sent.len() as u64, announced);
@@ -128,6 +168,30 @@ mod tests {
         assert!(head.starts_with(&format!("--{boundary}\r\n")));
         assert!(head.contains("name=\"file\"; filename=\"users.csv\""));
         assert_eq!(rest, format!("{text}\r\n--{boundary}--\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_plain_upload_is_the_file_alone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let (opened, length) = open(file.path()).await.unwrap();
+        let upload = Upload::plain("a/b", opened, length, ProgressBar::hidden());
+        assert_eq!(
+            (upload.content_type(), upload.size_hint().exact()),
+            ("a/b", Some(3))
+        );
+        assert_eq!(upload.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            open(folder.path())
+                .await
+                .unwrap_err()
+                .ends_with("not a file")
+        );
     }
 
     #[tokio::test]

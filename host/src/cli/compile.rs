@@ -1,0 +1,31 @@
+//! `warmlink compile-component`: a component compiled apart from the host.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use crate::app::compiling;
+
+/// What the host asks of its own binary.
+#[derive(Debug, Args)]
+pub(super) struct CompileArgs {
+    /// Largest linear memory, in bytes.
+    #[arg(long)]
+    memory: usize,
+    /// Largest table, in elements.
+    #[arg(long)]
+    table_elements: usize,
+}
+
+/// Compiles standard input to standard output.
+pub(super) fn run(args: &CompileArgs) -> Result<ExitCode, Failure> {
+    match compiling::compile(args.memory, args.table_elements) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            // Read by the host, which says whose words they are.
+            eprintln!("{error}");
+            Ok(ExitCode::from(compiling::INVALID))
+        }
+    }
+}
