@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -11,7 +11,7 @@ COMPONENTS := health users urls events redirect import
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
 # In one call, so that every dependency is built once for all of them.
-TEST := $(CARGO) test --release --lib --test e2e --test imports -p warmlink -p warmlink-tests -p layers -p shared $(addprefix -p ,$(COMPONENTS))
+TEST := $(CARGO) test --release --lib --test e2e --test imports --test load -p warmlink -p warmlink-tests -p layers -p shared $(addprefix -p ,$(COMPONENTS))
 
 WARMLINK := target/release/warmlink
 
@@ -20,6 +20,9 @@ help: ## List the targets
 
 up: setup host components ## Build and serve on :3000, with a private PostgreSQL and Valkey unless told of others
 	exec $(WARMLINK) up
+
+dev: setup host components ## As `up`; a saved source is built and swapped in, with no connection cut
+	exec $(WARMLINK) up --watch
 
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)

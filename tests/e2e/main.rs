@@ -12,3 +12,4 @@ mod contract;
 mod host;
 mod limits;
 mod pools;
+mod swap;

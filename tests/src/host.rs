@@ -29,6 +29,8 @@ const LINES_SHOWN: usize = 200;
 pub struct HostOptions {
     manifest: Manifest,
     env: HashMap<String, String>,
+    flags: Vec<&'static str>,
+    files: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl HostOptions {
@@ -48,7 +50,26 @@ impl HostOptions {
             "WARMLINK_CACHE".to_owned(),
             paths::cache().to_string_lossy().into_owned(),
         );
-        Self { manifest, env }
+        Self {
+            manifest,
+            env,
+            flags: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Adds a flag of `warmlink up`.
+    #[must_use]
+    pub fn flag(mut self, flag: &'static str) -> Self {
+        self.flags.push(flag);
+        self
+    }
+
+    /// Puts a file beside the manifest.
+    #[must_use]
+    pub fn file(mut self, path: &'static str, bytes: Vec<u8>) -> Self {
+        self.files.push((path, bytes));
+        self
     }
 
     #[must_use]
@@ -100,8 +121,15 @@ impl Host {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let manifest = folder.path().join("spin.toml");
         std::fs::write(&manifest, options.manifest.text()).expect("the folder is writable");
+        for (path, bytes) in &options.files {
+            let path = folder.path().join(path);
+            let parent = path.parent().expect("it is in the folder");
+            std::fs::create_dir_all(parent).expect("the folder is writable");
+            std::fs::write(path, bytes).expect("the folder is writable");
+        }
         let mut child = command(&options.env)
             .arg("up")
+            .args(&options.flags)
             .arg(&manifest)
             .env("WARMLINK_STATE", folder.path().join("state"))
             .current_dir(folder.path())

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, reason = "this is how a test fails")]
 
 pub mod client;
+pub mod control;
 pub mod csv;
 pub mod database;
 pub mod eventually;
@@ -16,14 +17,17 @@ pub mod probe;
 pub mod proxy;
 pub mod raw;
 pub mod reaper;
+pub mod revisions;
 pub mod rig;
 pub mod runtime;
 pub mod seed;
 pub mod services;
 pub mod table;
+pub mod traffic;
 pub mod unique;
 
 pub use client::{Api, Reply};
+pub use control::Control;
 pub use database::Database;
 pub use eventually::eventually;
 pub use host::{Host, HostOptions};

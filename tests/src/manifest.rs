@@ -88,6 +88,24 @@ impl Manifest {
         Self::guests(&text)
     }
 
+    /// Adds a guest as the component `name`, behind `/NAME/...`, with lines of its
+    /// own `tool` table.
+    ///
+    /// # Panics
+    /// Where the lines are not TOML, or the guest is not built.
+    #[must_use]
+    pub fn with_guest(mut self, name: &str, guest: &str, limits: &str) -> Self {
+        let added = Self::several(&[(name, guest, limits)]);
+        let component = added.table["component"][name].clone();
+        table(&mut self.table, "component").insert(name.to_owned(), component);
+        let route = added.table["trigger"]["http"][0].clone();
+        let routes = table(&mut self.table, "trigger")
+            .get_mut("http")
+            .and_then(Value::as_array_mut);
+        routes.expect("there are routes").push(route);
+        self
+    }
+
     /// Sets a key of `[application.tool.warmlink]`, dotted.
     #[must_use]
     pub fn tool_key(mut self, dotted: &str, value: impl Into<Value>) -> Self {

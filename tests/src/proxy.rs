@@ -23,6 +23,7 @@ enum Flow {
 /// A relay to one address; ends with this value.
 pub struct Proxy {
     port: u16,
+    target: watch::Sender<String>,
     flow: watch::Sender<Flow>,
     /// Counts the cuts; a connection ends when it moves.
     cuts: watch::Sender<u64>,
@@ -40,14 +41,15 @@ impl Proxy {
         let (cuts, cutting) = watch::channel(0);
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
-        let target = target.to_owned();
+        let (target, to) = watch::channel(target.to_owned());
         let acceptor = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if *flowing.borrow() == Flow::Refused {
                     continue;
                 }
                 count.fetch_add(1, Ordering::Relaxed);
-                let relay = relay(near, target.clone(), flowing.clone());
+                let to = to.borrow().clone();
+                let relay = relay(near, to, flowing.clone());
                 let mut cutting = cutting.clone();
                 cutting.mark_unchanged();
                 tokio::spawn(async move {
@@ -60,6 +62,7 @@ impl Proxy {
         });
         Self {
             port,
+            target,
             flow,
             cuts,
             accepted,
@@ -73,6 +76,11 @@ impl Proxy {
 
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Relays what connects from now on to another address.
+    pub fn retarget(&self, target: &str) {
+        self.target.send_replace(target.to_owned());
     }
 
     /// Lets nothing through, and says nothing.

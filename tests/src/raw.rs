@@ -66,6 +66,17 @@ impl Raw {
             .expect("the connection is open");
     }
 
+    /// Says that nothing more will be sent.
+    ///
+    /// # Panics
+    /// Where the other side is gone.
+    pub async fn close_half(&mut self) {
+        self.stream
+            .shutdown()
+            .await
+            .expect("the connection is open");
+    }
+
     /// What an other side that closed its half may refuse.
     pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes).await

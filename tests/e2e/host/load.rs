@@ -44,7 +44,7 @@ fn bytes_that_are_no_component() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("probe.wasm");
         std::fs::write(&path, "not wasm at all").unwrap();
-        refused(file(&path), "compile", &["not a component"]).await;
+        refused(file(&path), "compile", &["not a WebAssembly file"]).await;
         // A module is none, either.
         std::fs::write(&path, b"\0asm\x01\0\0\0").unwrap();
         refused(file(&path), "compile", &["not a component"]).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::sleep;
+use warmlink_tests::raw::Raw;
 use warmlink_tests::table::until_in_flight;
 use warmlink_tests::{Api, run};
 
@@ -75,6 +76,25 @@ fn after_a_trap_a_fresh_instance_serves() {
         assert_ne!(before, after);
         assert_eq!(begun, 1);
         until_in_flight(&host, "it", 0).await;
+    });
+}
+
+#[test]
+fn traps_in_the_middle_of_bodies_leave_the_host_as_it_was() {
+    run(async {
+        let host = lone("in_flight = 8", "").await;
+        for _ in 0..4 {
+            let path = "/it/stream-then-trap?chunks=2&bytes=20000";
+            let raws = join_all((0..8).map(|_| Raw::get(host.public(), path))).await;
+            for transfer in join_all(raws.into_iter().map(Raw::transfer)).await {
+                assert!(!transfer.complete, "a short success");
+            }
+            until_in_flight(&host, "it", 0).await;
+        }
+        let api = host.api();
+        for reply in join_all((0..8).map(|_| api.get("/it/echo"))).await {
+            reply.expect(200);
+        }
     });
 }
 

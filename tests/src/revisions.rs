@@ -1,0 +1,71 @@
+//! As many revisions of a component as a test likes, without a compiler.
+
+use std::path::Path;
+
+use crate::paths;
+
+/// What `guest-revision` says of itself, until a test says otherwise.
+const MARK: &[u8] = b"@revision@ok......@original@";
+
+/// `guest-revision` under a name of at most eight bytes, behaving in one of the
+/// ways it knows: `ok`, `fail`, `trap`, `hang`, `tenth`.
+///
+/// # Panics
+/// Where either is too long, or the guest is not built.
+pub fn named(name: &str, behaviour: &str) -> Vec<u8> {
+    assert!(name.len() <= 8 && behaviour.len() <= 8, "eight bytes each");
+    let mut bytes = std::fs::read(paths::guest("revision")).expect("the guest is built");
+    let places: Vec<_> = bytes
+        .windows(MARK.len())
+        .enumerate()
+        .filter(|(_, window)| *window == MARK)
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(places.len(), 1, "the mark is there once");
+    let mark = format!("@revision@{behaviour:.<8}@{name:.<8}@");
+    bytes[places[0]..places[0] + MARK.len()].copy_from_slice(mark.as_bytes());
+    bytes
+}
+
+/// The component in `file` with a custom section that says `salt`: another
+/// revision, of the same code.
+///
+/// # Panics
+/// Where the file cannot be read.
+pub fn salted(file: &Path, salt: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(file).expect("the component is built");
+    let mut section = length("salt".len());
+    section.extend_from_slice(b"salt");
+    section.extend_from_slice(salt.as_bytes());
+    // A custom section: its id, its length, its name, its content.
+    bytes.push(0);
+    bytes.extend(length(section.len()));
+    bytes.extend(section);
+    bytes
+}
+
+/// A number as WebAssembly writes it: seven bits at a time, the low ones first.
+fn length(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let seven = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(seven);
+            return bytes;
+        }
+        bytes.push(seven | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_in_sevens() {
+        assert_eq!(length(0), [0]);
+        assert_eq!(length(127), [0x7f]);
+        assert_eq!(length(624_485), [0xe5, 0x8e, 0x26]);
+    }
+}
