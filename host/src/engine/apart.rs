@@ -7,6 +7,7 @@
 //! crash of the compiler's too.
 
 use super::config::{Engine, Sizing};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::thread::available_parallelism;
@@ -20,6 +21,10 @@ pub const INVALID: u8 = 65;
 /// A tenth of the share of a thread that serves: what is left where there is some,
 /// and a few seconds for a component where there is none.
 const NICENESS: i32 = 10;
+
+/// Processor time after which the kernel ends it, in seconds: a hundred times what
+/// a large component takes. Whoever waits for it, waits no longer.
+const CPU_TIME: u64 = 120;
 
 /// Has another process compile `bytes`, on half of the cores.
 ///
@@ -72,6 +77,11 @@ pub fn compile(memory: usize, table_elements: usize) -> Result<(), String> {
     if let Err(error) = rustix::process::nice(NICENESS) {
         eprintln!("compiling at the usual priority: {error}");
     }
+    let limit = Rlimit {
+        current: Some(CPU_TIME),
+        maximum: Some(CPU_TIME),
+    };
+    setrlimit(Resource::Cpu, limit).map_err(|error| error.to_string())?;
     let sizing = Sizing {
         instances: 1,
         memory,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use warmlink_tests::revisions::named;
-use warmlink_tests::{Host, HostOptions, Manifest, eventually, run};
+use warmlink_tests::{Control, Host, HostOptions, Manifest, eventually, run};
 
-use super::{host, name};
+use super::name;
 
 /// A build is a copy here, but a busy machine is a busy machine.
 const BUILT: Duration = Duration::from_secs(20);
@@ -27,14 +27,17 @@ concurrency = 16
 
 /// A project whose source is the component and whose build copies it.
 async fn project() -> Host {
+    start(|options| options.flag("--watch")).await
+}
+
+async fn start(as_is: impl FnOnce(HostOptions) -> HostOptions) -> Host {
     let build = b"set -e\nif [ -e src/broken ]; then echo 'error: it is broken' >&2; exit 1; fi\n\
                   cp src/rev.wasm built/rev.wasm\n";
     let options = HostOptions::new(Manifest::guests(MANIFEST))
-        .flag("--watch")
         .file("src/rev.wasm", named("first", "ok"))
         .file("built/rev.wasm", named("first", "ok"))
         .file("build.sh", build.to_vec());
-    Host::start(options).await
+    Host::start(as_is(options)).await
 }
 
 fn at(host: &Host, path: &str) -> PathBuf {
@@ -186,14 +189,13 @@ fn a_component_that_is_new_and_not_built_yet_is_built_and_then_served() {
 #[test]
 fn without_the_flag_nothing_is_watched() {
     run(async {
-        let host = host("").await;
-        assert!(
-            !host
-                .log()
-                .lines()
-                .iter()
-                .any(|line| line.contains("watch "))
-        );
-        assert_eq!(name(&host.api()).await, "original");
+        let host = start(|options| options).await;
+        std::fs::write(at(&host, "built/rev.wasm"), named("second", "ok")).unwrap();
+        std::fs::write(at(&host, "src/rev.wasm"), named("second", "ok")).unwrap();
+        // By the end of a whole rollout, what is watched would have been swapped.
+        Control::of(&host).deploy("rev", named("third", "ok")).await;
+        assert_eq!(name(&host.api()).await, "third");
+        let lines = host.log().lines();
+        assert!(!lines.iter().any(|line| line.contains("watch ")));
     });
 }
