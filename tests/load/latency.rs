@@ -15,7 +15,7 @@ use warmlink_tests::{Control, Host, HostOptions, Manifest, revisions};
 const CLIENTS: usize = 32;
 const WINDOWS: usize = 7;
 const WINDOW: Duration = Duration::from_millis(2500);
-/// Swaps come this often while they do: each with its compilation.
+/// Swaps come this often while they do: each of a new build of the component.
 const BETWEEN: Duration = Duration::from_millis(500);
 /// Of what the host can do.
 const SHARE: f64 = 0.3;
@@ -27,7 +27,7 @@ fn swapping_costs_little_and_is_done_within_a_second() {
     run_within(Duration::from_secs(200), async {
         let limits = "reuse = 4096\nconcurrency = 16\nwarm = 8";
         let manifest = Manifest::several(&[("rev", "revision", limits)]);
-        // Each swap is to compile: nothing was before.
+        // As on a node that starts: the first build is compiled whole.
         let options = HostOptions::new(manifest).env("WARMLINK_CACHE", "cache");
         let host = Host::start(options).await;
         let control = Control::of(&host);

@@ -1,5 +1,6 @@
 //! `warmlink compile-component`: a component compiled apart from the host.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -16,11 +17,14 @@ pub(super) struct CompileArgs {
     /// Largest table, in elements.
     #[arg(long)]
     table_elements: usize,
+    /// Functions that were compiled before, and will have been.
+    #[arg(long)]
+    functions: PathBuf,
 }
 
 /// Compiles standard input to standard output.
-pub(super) fn run(args: &CompileArgs) -> Result<ExitCode, Failure> {
-    match compiling::compile(args.memory, args.table_elements) {
+pub(super) fn run(args: CompileArgs) -> Result<ExitCode, Failure> {
+    match compiling::compile(args.memory, args.table_elements, args.functions) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             // Read by the host, which says whose words they are.

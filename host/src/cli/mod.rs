@@ -115,7 +115,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::GuardServer(args) => return local::guard::exec(&args),
-        Command::Compile(args) => compile::run(&args),
+        Command::Compile(args) => compile::run(args),
         Command::Up(args) => up::run(args),
         Command::Check(args) => check::run(args),
         Command::Deploy(args) => deploy::run(args),

@@ -7,9 +7,12 @@
 //! crash of the compiler's too.
 
 use super::config::{Engine, Sizing};
+use super::functions::Functions;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 /// The hidden subcommand that the host's binary routes to [`compile`].
@@ -26,12 +29,17 @@ const NICENESS: i32 = 10;
 /// a large component takes. Whoever waits for it, waits no longer.
 const CPU_TIME: u64 = 120;
 
-/// Has another process compile `bytes`, on half of the cores.
+/// Has another process compile `bytes`, on half of the cores: those functions that
+/// are not in the file `functions`, to which it adds them.
 ///
 /// # Errors
 ///
 /// Why they do not compile, or what became of the process.
-pub(super) fn have_compiled(bytes: &[u8], sizing: Sizing) -> Result<Vec<u8>, String> {
+pub(super) fn have_compiled(
+    bytes: &[u8],
+    sizing: Sizing,
+    functions: &Path,
+) -> Result<Vec<u8>, String> {
     let half = available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let failed = |error: std::io::Error| format!("the compiler's process: {error}");
     // This very program, also where its file was replaced since it was started.
@@ -39,6 +47,8 @@ pub(super) fn have_compiled(bytes: &[u8], sizing: Sizing) -> Result<Vec<u8>, Str
         .arg(SUBCOMMAND)
         .arg(format!("--memory={}", sizing.memory))
         .arg(format!("--table-elements={}", sizing.table_elements))
+        .arg("--functions")
+        .arg(functions)
         .env_clear()
         .env("RAYON_NUM_THREADS", half.to_string())
         .stdin(Stdio::piped())
@@ -67,12 +77,12 @@ pub(super) fn have_compiled(bytes: &[u8], sizing: Sizing) -> Result<Vec<u8>, Str
 }
 
 /// Compiles what is on standard input to standard output, for an engine of this
-/// size.
+/// size, with what earlier ones left in the file `functions`.
 ///
 /// # Errors
 ///
 /// Why it does not compile.
-pub fn compile(memory: usize, table_elements: usize) -> Result<(), String> {
+pub fn compile(memory: usize, table_elements: usize, functions: PathBuf) -> Result<(), String> {
     // Before any thread exists, so that all have it.
     if let Err(error) = rustix::process::nice(NICENESS) {
         eprintln!("compiling at the usual priority: {error}");
@@ -87,7 +97,12 @@ pub fn compile(memory: usize, table_elements: usize) -> Result<(), String> {
         memory,
         table_elements,
     };
-    let engine = Engine::new(sizing).map_err(|error| format!("{error:#}"))?;
+    let functions = Arc::new(Functions::read(functions));
+    let engine = Engine::configured(sizing, |config| {
+        config.enable_incremental_compilation(functions.clone())?;
+        Ok(())
+    })
+    .map_err(|error| format!("{error:#}"))?;
     let mut bytes = Vec::new();
     std::io::stdin()
         .read_to_end(&mut bytes)
@@ -98,5 +113,10 @@ pub fn compile(memory: usize, table_elements: usize) -> Result<(), String> {
         .map_err(|error| format!("{error:#}"))?;
     std::io::stdout()
         .write_all(&compiled)
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    // What was asked for is out: without this file, the next one takes longer.
+    if let Err(error) = functions.write() {
+        eprintln!("compiled functions are not kept: {error}");
+    }
+    Ok(())
 }

@@ -42,6 +42,18 @@ impl Engine {
     ///
     /// When the address space cannot be reserved or the thread not started.
     pub fn new(sizing: Sizing) -> anyhow::Result<Self> {
+        Self::configured(sizing, |_| Ok(()))
+    }
+
+    /// The same, with more said of how it compiles.
+    ///
+    /// # Errors
+    ///
+    /// When `further` fails, too.
+    pub(super) fn configured(
+        sizing: Sizing,
+        further: impl FnOnce(&mut Config) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(sizing.instances)
             .total_core_instances(
@@ -69,6 +81,7 @@ impl Engine {
             .wasm_component_model(true)
             .wasm_component_model_async(true)
             .epoch_interruption(true);
+        further(&mut config)?;
         let engine = wasmtime::Engine::new(&config)?;
         let ticker = epoch::Ticker::start(&engine)?;
         Ok(Self {

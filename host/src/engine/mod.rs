@@ -10,6 +10,7 @@ pub mod body;
 pub mod compile;
 pub mod config;
 pub mod epoch;
+mod functions;
 pub mod guest;
 pub mod linker;
 pub mod retirement;
