@@ -21,6 +21,8 @@ pub use pattern::{Params, PatternError, RoutePattern};
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     patterns: Vec<RoutePattern>,
+    /// What each of them says of its requests, in the same order.
+    constants: Vec<spin_headers::OfRoute>,
     /// Exact paths without their outer slashes, to positions in `patterns`.
     exact: HashMap<Box<str>, usize>,
     /// Positions of all other patterns, the first to try first.
@@ -44,6 +46,7 @@ impl Router {
         }
         ranked.sort_by(|a, b| patterns[*a].precedence(&patterns[*b]));
         Self {
+            constants: patterns.iter().map(spin_headers::OfRoute::new).collect(),
             patterns,
             exact,
             ranked,
@@ -88,6 +91,7 @@ impl Router {
             index,
             pattern,
             path_info,
+            constant: &self.constants[index],
             trimmed,
         }
     }
@@ -116,6 +120,7 @@ pub struct Match<'r, 'p> {
     /// What a trailing wildcard took of the path, from its slash on; empty for
     /// any other route.
     pub path_info: &'p str,
+    constant: &'r spin_headers::OfRoute,
     trimmed: &'p str,
 }
 

@@ -4,6 +4,9 @@ use super::io::Io;
 use super::respond;
 use super::service::{Client, Service};
 use crate::error::Kind;
+use crate::router::spin_headers;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -53,13 +56,16 @@ pub async fn serve(
     let shared = io.shared();
     let client = Client {
         core,
-        address: peer,
+        address: spin_headers::client_addr(peer),
         connection: io.shared(),
     };
     let handler = service_fn(move |request| {
         let (service, client) = (service.clone(), client.clone());
         async move { Ok::<_, std::convert::Infallible>(service.respond(client, request).await) }
     });
+    // Looked at only when it was woken: each look at the channel itself takes a lock
+    // that all connections share, and a connection is polled several times a request.
+    let mut told: FuturesUnordered<_> = std::iter::once(told_to_drain(drain)).collect();
     let result = match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
@@ -69,10 +75,10 @@ pub async fn serve(
                 // hyper takes no less than 8 KiB.
                 .max_buf_size(limits.header_bytes.max(8 << 10));
             let mut conn = pin!(builder.serve_connection(TokioIo::new(io), handler));
-            let mut drain = drain;
             tokio::select! {
+                biased;
                 result = conn.as_mut() => result,
-                () = told_to_drain(&mut drain) => {
+                _ = told.next() => {
                     conn.as_mut().graceful_shutdown();
                     conn.await
                 }
@@ -87,10 +93,10 @@ pub async fn serve(
                 .keep_alive_interval(H2_KEEP_ALIVE)
                 .keep_alive_timeout(H2_KEEP_ALIVE);
             let mut conn = pin!(builder.serve_connection(TokioIo::new(io), handler));
-            let mut drain = drain;
             tokio::select! {
+                biased;
                 result = conn.as_mut() => result,
-                () = told_to_drain(&mut drain) => {
+                _ = told.next() => {
                     conn.as_mut().graceful_shutdown();
                     conn.await
                 }
@@ -158,15 +164,15 @@ async fn detect(stream: &TcpStream) -> Option<Protocol> {
 }
 
 /// Returns when the host drains, or is gone.
-async fn told_to_drain(drain: &mut watch::Receiver<bool>) {
+async fn told_to_drain(mut drain: watch::Receiver<bool>) {
     // The guard that comes with the value must not be held while waiting on.
     let _ = drain.wait_for(|drain| *drain).await.map(drop);
 }
 
 /// A connection that has not said anything when the host drains is closed;
 /// one whose first bytes are on their way is served.
-async fn drained_before_first_byte(stream: &TcpStream, mut drain: watch::Receiver<bool>) {
-    told_to_drain(&mut drain).await;
+async fn drained_before_first_byte(stream: &TcpStream, drain: watch::Receiver<bool>) {
+    told_to_drain(drain).await;
     // Bytes that have reached this machine are seen at once.
     let peeked = rustix::net::recv(stream, &mut [0; 1][..], RecvFlags::PEEK);
     if matches!(peeked, Ok((_, 1..))) {

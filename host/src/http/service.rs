@@ -15,7 +15,6 @@ use crate::telemetry::{METRICS_TYPE, Metrics};
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Longest request id taken over from a client, in bytes.
@@ -37,8 +36,8 @@ pub struct Service {
 pub struct Client {
     /// The core that serves its connection.
     pub core: usize,
-    /// The other end.
-    pub address: SocketAddr,
+    /// The other end, as guests are told of it.
+    pub address: HeaderValue,
     /// Its connection.
     pub connection: Arc<Shared>,
 }
@@ -186,7 +185,8 @@ impl Service {
         let (mut parts, body) = request.into_parts();
         // A signature is for the host, and good for as long as it says.
         parts.headers.remove(REVISION_HEADER);
-        spin_headers::set(&mut parts.headers, &target, matched, client.address);
+        let address = client.address.clone();
+        spin_headers::set(&mut parts.headers, &target, matched, address);
         parts.uri = target;
         let (body, upload) =
             request::bounded(body, most, self.limits.body_time, client.connection.clone());

@@ -88,7 +88,8 @@ fn request(path: &str, component: &str, application: &Spec) -> Result<Request<Wa
     let router = Router::new(own.map(|route| route.pattern.clone()));
     if let Some(matched) = router.route(target.path()) {
         let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        spin_headers::set(headers, &target, &matched, host);
+        let client = spin_headers::client_addr(host);
+        spin_headers::set(headers, &target, &matched, client);
     }
     Ok(request)
 }
