@@ -7,6 +7,7 @@
 
 use crate::manifest::{AllowedHosts, Value};
 use crate::pool::Pools;
+use opened::Opened;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use wasmtime::AsContextMut;
 use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
 
 pub mod key_value;
+mod opened;
 pub mod outbound_http;
 pub mod postgres;
 pub mod redis;
@@ -90,6 +92,8 @@ pub struct Capabilities {
     /// behind, for work it still does after its response; the runtime reuses
     /// ids, so the map is as large as the most tasks that ever lived at once.
     calls: HashMap<GuestTaskId, Arc<Call>>,
+    /// What the store's guest has opened.
+    pub opened: Opened,
 }
 
 impl Capabilities {
@@ -98,6 +102,7 @@ impl Capabilities {
         Self {
             grants,
             calls: HashMap::new(),
+            opened: Opened::default(),
         }
     }
 

@@ -265,7 +265,8 @@ impl Loader {
                 pool: self
                     .pools
                     .valkey(&target)
-                    .map_err(|error| error.to_string())?,
+                    .map_err(|error| error.to_string())?
+                    .pool,
                 prefix: store.prefix.clone(),
             };
             key_value.insert(label.clone(), store);

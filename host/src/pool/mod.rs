@@ -8,4 +8,4 @@ pub mod postgres;
 pub mod registry;
 pub mod valkey;
 
-pub use registry::{Pools, TooManyPools};
+pub use registry::{Found, Pools, TooManyPools};

@@ -24,6 +24,15 @@ pub struct Pools {
 /// addresses as it likes; what it costs the node is bounded.
 const UNDECLARED: usize = 64;
 
+/// A pool, and whether somebody declared it: such a one is there for good.
+#[derive(Debug, Clone)]
+pub struct Found<Pool> {
+    /// The pool.
+    pub pool: Pool,
+    /// Whether it was declared.
+    pub declared: bool,
+}
+
 /// There are as many undeclared pools as there may be, all of them in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{UNDECLARED} pools that nobody declared are in use already")]
@@ -106,7 +115,10 @@ impl Pools {
     ///
     /// # Errors
     /// [`TooManyPools`].
-    pub fn postgres(&self, target: &postgres::Target) -> Result<PostgresPool, TooManyPools> {
+    pub fn postgres(
+        &self,
+        target: &postgres::Target,
+    ) -> Result<Found<PostgresPool>, TooManyPools> {
         find_or(&self.postgres, target, |target| {
             PostgresPool::new(
                 target,
@@ -127,7 +139,7 @@ impl Pools {
     ///
     /// # Errors
     /// [`TooManyPools`].
-    pub fn valkey(&self, target: &valkey::Target) -> Result<ValkeyPool, TooManyPools> {
+    pub fn valkey(&self, target: &valkey::Target) -> Result<Found<ValkeyPool>, TooManyPools> {
         find_or(&self.valkey, target, |target| {
             ValkeyPool::new(
                 target,
@@ -164,14 +176,17 @@ fn find_or<Target, Pool>(
     pools: &Targets<Target, Pool>,
     target: &Target,
     make: impl FnOnce(Target) -> Pool,
-) -> Result<Pool, TooManyPools>
+) -> Result<Found<Pool>, TooManyPools>
 where
     Target: Clone + Eq + Hash,
     Pool: Clone + Held,
 {
     let mut pools = pools.lock();
     if let Some(entry) = pools.get(target) {
-        return Ok(entry.pool.clone());
+        return Ok(Found {
+            pool: entry.pool.clone(),
+            declared: entry.declared,
+        });
     }
     let undeclared =
         |pools: &HashMap<_, Entry<Pool>>| pools.values().filter(|entry| !entry.declared).count();
@@ -187,7 +202,10 @@ where
         declared: false,
     };
     pools.insert(target.clone(), entry);
-    Ok(pool)
+    Ok(Found {
+        pool,
+        declared: false,
+    })
 }
 
 impl fmt::Debug for Pools {
@@ -223,7 +241,9 @@ mod tests {
         let first = find_or(&pools, &1, fake).unwrap();
         let again = find_or(&pools, &1, fake).unwrap();
         let declared = declare(&pools, 1, fake);
-        assert!(Arc::ptr_eq(&first.0, &again.0) && Arc::ptr_eq(&first.0, &declared.0));
+        let same = |it: &Fake| Arc::ptr_eq(&first.pool.0, &it.0);
+        assert!(same(&again.pool) && same(&declared));
+        assert!(!again.declared && find_or(&pools, &1, fake).unwrap().declared);
     }
 
     #[test]
@@ -231,7 +251,7 @@ mod tests {
         let pools = Mutex::default();
         let declared = declare(&pools, 0, fake);
         let mut held: Vec<_> = (1..=UNDECLARED)
-            .map(|target| find_or(&pools, &target, fake).unwrap())
+            .map(|target| find_or(&pools, &target, fake).unwrap().pool)
             .collect();
         assert!(find_or(&pools, &1000, fake).is_err());
         assert!(find_or(&pools, &1, fake).is_ok(), "one that is there");

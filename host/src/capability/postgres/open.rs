@@ -3,7 +3,8 @@
 use super::{Builder, Connection, Failure};
 use crate::capability::{Grants, View};
 use crate::manifest::AllowedHosts;
-use crate::pool::postgres::Target;
+use crate::pool::Found;
+use crate::pool::postgres::{PostgresPool, Target};
 use std::fmt::Display;
 use std::sync::Arc;
 use wasmtime::component::Resource;
@@ -18,16 +19,34 @@ pub(super) fn open(
     address: &str,
     ca_root: Option<&str>,
 ) -> Result<Resource<Connection>, Failure> {
-    let grants = &view.state.grants;
-    let target = target(grants, address, ca_root).inspect_err(|refusal| warn(grants, refusal))?;
-    let pool = grants
-        .pools
-        .postgres(&target)
-        .map_err(|error| Failure::Connection(error.to_string()))?;
+    let known = view.state.opened.postgres.get(address);
+    let pool = match known.filter(|_| ca_root.is_none()) {
+        Some(pool) => pool.clone(),
+        None => {
+            let found = find(&view.state.grants, address, ca_root)?;
+            if ca_root.is_none() {
+                view.state.opened.postgres.remember(address, &found);
+            }
+            found.pool
+        }
+    };
     let session = pool.session();
     view.table
         .push(Connection(Arc::new(session)))
         .map_err(|_| table_full())
+}
+
+/// The pool of an address, if the component may open it.
+fn find(
+    grants: &Grants,
+    address: &str,
+    ca_root: Option<&str>,
+) -> Result<Found<PostgresPool>, Failure> {
+    let target = target(grants, address, ca_root).inspect_err(|refusal| warn(grants, refusal))?;
+    grants
+        .pools
+        .postgres(&target)
+        .map_err(|error| Failure::Connection(error.to_string()))
 }
 
 pub(super) fn close(view: &mut View<'_>, connection: Resource<Connection>) -> wasmtime::Result<()> {

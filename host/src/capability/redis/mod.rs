@@ -9,8 +9,9 @@ mod reply;
 mod v2;
 mod v3;
 
-use super::{HasCapabilities, Host, View, current_call};
-use crate::pool::valkey::{self, Session, Target};
+use super::{Grants, HasCapabilities, Host, View, current_call};
+use crate::pool::Found;
+use crate::pool::valkey::{self, Session, Target, ValkeyPool};
 use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::AsContextMut;
@@ -78,7 +79,22 @@ impl From<valkey::Error> for Failure {
 }
 
 fn open(view: View<'_>, address: &str) -> Result<Resource<Connection>, Failure> {
-    let grants = &view.state.grants;
+    let pool = match view.state.opened.valkey.get(address) {
+        Some(pool) => pool.clone(),
+        None => {
+            let found = find(&view.state.grants, address)?;
+            view.state.opened.valkey.remember(address, &found);
+            found.pool
+        }
+    };
+    let session = pool.session();
+    view.table
+        .push(Connection(Arc::new(session)))
+        .map_err(|_| Failure::TooManyConnections)
+}
+
+/// The pool of an address, if the component may open it.
+fn find(grants: &Grants, address: &str) -> Result<Found<ValkeyPool>, Failure> {
     let target = Target::parse(address).map_err(|error| {
         tracing::warn!(component = %grants.component, "redis address refused: {error}");
         Failure::InvalidAddress
@@ -92,13 +108,9 @@ fn open(view: View<'_>, address: &str) -> Result<Resource<Connection>, Failure> 
         );
         return Err(Failure::InvalidAddress);
     }
-    let pool = grants
+    grants
         .pools
         .valkey(&target)
-        .map_err(|_| Failure::TooManyConnections)?;
-    let session = pool.session();
-    view.table
-        .push(Connection(Arc::new(session)))
         .map_err(|_| Failure::TooManyConnections)
 }
 
