@@ -7,7 +7,7 @@ CARGO ?= cargo
 RELEASE := $(CARGO) build --release
 GUEST := $(CARGO) build --profile guest --target wasm32-wasip2
 
-COMPONENTS := health users urls events redirect import
+COMPONENTS := health users urls events redirect import clicks repair
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
 # In one call, so that every dependency is built once for all of them.

@@ -7,6 +7,7 @@ mod descriptors;
 mod loading;
 pub mod preflight;
 pub mod signals;
+mod upkeep;
 mod warm;
 mod watching;
 
@@ -14,6 +15,7 @@ pub use watching::Watch;
 
 use self::background::Background;
 use self::signals::Signals;
+use self::upkeep::Upkeep;
 use self::watching::Watching;
 use crate::admin::{Admin, DEPLOYS};
 use crate::config::Config;
@@ -115,10 +117,19 @@ impl Node {
             .generation
             .set(i64::try_from(table.generation().number()).unwrap_or(i64::MAX));
         let table = live.get_or_init(|| Arc::new(LiveTable::new(table)));
+        let pools = loader.pools.clone();
         let started = self
             .rollouts(loader, baseline, table, key.clone(), &control)
             .await?;
         let rollouts = rollouts.get_or_init(|| started);
+        let upkeep = Upkeep::start(&upkeep::Parts {
+            node: &self.config.node,
+            spec: &self.spec,
+            live: table,
+            pools: &pools,
+            cores,
+            metrics: &metrics,
+        })?;
         let service = Arc::new(Service::new(
             table.clone(),
             self.spec.limits.clone(),
@@ -168,12 +179,13 @@ impl Node {
             accepting.await.context("the public listener ended")?;
             // Every connection holds a receiver until it is over.
             drain.closed().await;
+            upkeep.finish().await;
             anyhow::Ok(())
         };
         tokio::select! {
             drained = tokio::time::timeout(self.spec.limits.drain, drained) => match drained {
                 Ok(drained) => drained?,
-                Err(_elapsed) => tracing::warn!("the drain limit passed with connections open"),
+                Err(_elapsed) => tracing::warn!("the drain limit passed with work left"),
             },
             () = signals.next() => tracing::warn!("told to end twice: not waiting any longer"),
         }

@@ -12,4 +12,5 @@ mod contract;
 mod host;
 mod limits;
 mod pools;
+mod stream;
 mod swap;

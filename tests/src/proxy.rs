@@ -1,8 +1,8 @@
 //! A TCP relay that can be told to hold, or to cut, what runs through it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,6 +16,8 @@ enum Flow {
     Running,
     /// Connections are accepted and bytes taken, but nothing gets through.
     Held,
+    /// What the clients send gets through, the answers do not.
+    Unanswered,
     /// Connections end as soon as they begin.
     Refused,
 }
@@ -28,8 +30,12 @@ pub struct Proxy {
     /// Counts the cuts; a connection ends when it moves.
     cuts: watch::Sender<u64>,
     accepted: Arc<AtomicUsize>,
+    trap: Trap,
     acceptor: JoinHandle<()>,
 }
+
+/// What a client has to send for the answers to be held from then on.
+type Trap = Arc<Mutex<Option<&'static [u8]>>>;
 
 impl Proxy {
     /// # Panics
@@ -42,6 +48,8 @@ impl Proxy {
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
         let (target, to) = watch::channel(target.to_owned());
+        let trap = Trap::default();
+        let (trapped, trigger) = (trap.clone(), flow.clone());
         let acceptor = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if *flowing.borrow() == Flow::Refused {
@@ -49,7 +57,8 @@ impl Proxy {
                 }
                 count.fetch_add(1, Ordering::Relaxed);
                 let to = to.borrow().clone();
-                let relay = relay(near, to, flowing.clone());
+                let trap = (trapped.clone(), trigger.clone());
+                let relay = relay(near, to, flowing.clone(), trap);
                 let mut cutting = cutting.clone();
                 cutting.mark_unchanged();
                 tokio::spawn(async move {
@@ -66,6 +75,7 @@ impl Proxy {
             flow,
             cuts,
             accepted,
+            trap,
             acceptor,
         }
     }
@@ -86,6 +96,15 @@ impl Proxy {
     /// Lets nothing through, and says nothing.
     pub fn hold(&self) {
         self.flow.send_replace(Flow::Held);
+    }
+
+    /// Holds the answers from the moment on that a client sends `word`, the one
+    /// to that included.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn hold_answers_from(&self, word: &'static [u8]) {
+        *self.trap.lock().expect("no one panics while holding it") = Some(word);
     }
 
     /// Lets everything through again, what was held included.
@@ -117,7 +136,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn relay(near: TcpStream, target: String, mut flow: watch::Receiver<Flow>) {
+async fn relay(
+    near: TcpStream,
+    target: String,
+    mut flow: watch::Receiver<Flow>,
+    trap: (Trap, watch::Sender<Flow>),
+) {
     let running = |flow: &Flow| *flow == Flow::Running;
     if flow.wait_for(running).await.is_err() {
         return;
@@ -130,20 +154,43 @@ async fn relay(near: TcpStream, target: String, mut flow: watch::Receiver<Flow>)
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pump(near_in, far_out, flow.clone()) => {}
-        () = pump(far_in, near_out, flow) => {}
+        () = pump(near_in, far_out, flow.clone(), Some(trap)) => {}
+        () = pump(far_in, near_out, flow, None) => {}
     }
 }
 
-/// Ends at the first end or fault of either side.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flow: watch::Receiver<Flow>) {
+/// Ends at the first end or fault of either side. What a client sends, and it
+/// alone, may spring a trap.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut flow: watch::Receiver<Flow>,
+    trap: Option<(Trap, watch::Sender<Flow>)>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if flow.wait_for(|flow| *flow == Flow::Running).await.is_err() {
+        if let Some((trap, flow)) = &trap {
+            spring(trap, flow, &buffer[..count]);
+        }
+        let passes = |flow: &Flow| match flow {
+            Flow::Unanswered => trap.is_some(),
+            flow => *flow == Flow::Running,
+        };
+        if flow.wait_for(passes).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
+    }
+}
+
+/// Holds the answers from now on, if the word that was waited for is among what
+/// a client sends.
+fn spring(trap: &Trap, flow: &watch::Sender<Flow>, sent: &[u8]) {
+    let mut trap = trap.lock().expect("no one panics while holding it");
+    let sprung = |word: &mut &[u8]| sent.windows(word.len()).any(|window| window == *word);
+    if trap.take_if(sprung).is_some() {
+        flow.send_replace(Flow::Unanswered);
     }
 }

@@ -8,7 +8,7 @@ use crate::paths;
 const MARK: &[u8] = b"@revision@ok......@original@";
 
 /// `guest-revision` under a name of at most eight bytes, behaving in one of the
-/// ways it knows: `ok`, `fail`, `trap`, `hang`, `tenth`.
+/// ways it knows: `ok`, `busy` (503), `fail` (500), `trap`, `hang`, `tenth`.
 ///
 /// # Panics
 /// Where either is too long, or the guest is not built.

@@ -27,9 +27,14 @@ pub async fn application() -> (Shared, &'static Database) {
 impl Application {
     /// One of the test's own, on an empty database and an empty Valkey.
     pub async fn start() -> Self {
+        Self::start_as(Manifest::application()).await
+    }
+
+    /// The same by a manifest of the test's own.
+    pub async fn start_as(manifest: Manifest) -> Self {
         let database = Database::create().await;
         let valkey = Wanted::default().valkey(&[]).start().await;
-        let options = HostOptions::new(Manifest::application())
+        let options = HostOptions::new(manifest)
             .database(database.url())
             .valkey(valkey.valkey_url());
         let host = Host::start(options).await;

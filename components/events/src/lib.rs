@@ -1,5 +1,6 @@
 //! `/events`.
 
+mod arrived;
 mod logic;
 
 use logic::{Made, Route};
@@ -21,7 +22,10 @@ async fn handle(request: Incoming) -> Answer {
             let (statement, position, rows) = page.statement(filter.list());
             let mut parameters = filter.into_parameters();
             parameters.extend([position.into(), rows.into()]);
-            let database = Database::open(config().await?).await?;
+            let config = config().await?;
+            // Who has been redirected finds the click.
+            arrived::wait(config).await;
+            let database = Database::open(config).await?;
             let found: Vec<Event> = database.rows(statement, parameters).await?;
             Ok(logic::list(page, found, request.head.query.as_deref()))
         }

@@ -2,21 +2,16 @@
 
 mod logic;
 
-use futures::{
-    FutureExt,
-    future::{self, Either},
-    pin_mut,
-};
+use futures::future;
 use logic::{Cache, Database as State};
 use shared::{
     Answer,
     cache::Links,
     config::{Config, config},
     db::Database,
-    guest::Incoming,
+    guest::{self, Incoming},
     sql,
 };
-use spin_sdk::wasip3::clocks::monotonic_clock;
 
 /// How long a store may take to answer, in nanoseconds: 2 s, less than what
 /// those who ask for health commonly wait.
@@ -27,7 +22,9 @@ shared::service!(handle);
 async fn handle(request: Incoming) -> Answer {
     logic::route(&request.head)?;
     let config = config().await?;
-    let (database, cache) = future::join(in_time(database(config)), in_time(cache(config))).await;
+    let database = guest::in_time(PATIENCE, database(config));
+    let cache = guest::in_time(PATIENCE, cache(config));
+    let (database, cache) = future::join(database, cache).await;
     logic::report(
         database.unwrap_or(State::Down),
         cache.unwrap_or(Cache::Down),
@@ -55,15 +52,5 @@ async fn cache(config: &Config) -> Cache {
     match Links::open(config).await {
         Some(links) if links.ping().await => Cache::Up,
         _ => Cache::Down,
-    }
-}
-
-/// What a probe finds, unless it takes too long.
-async fn in_time<T>(probe: impl Future<Output = T>) -> Option<T> {
-    let clock = monotonic_clock::wait_for(PATIENCE).fuse();
-    pin_mut!(probe, clock);
-    match future::select(probe, clock).await {
-        Either::Left((found, _)) => Some(found),
-        Either::Right(_) => None,
     }
 }

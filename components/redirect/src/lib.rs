@@ -2,11 +2,11 @@
 
 mod logic;
 
-use logic::{Asked, Found};
+use logic::{Asked, Found, Visit};
 use shared::{
-    Answer,
+    Answer, Refusal,
     cache::{Cached, Link, Links},
-    config::config,
+    config::{Config, config},
     db::Database,
     guest::{self, Incoming},
     sql,
@@ -17,45 +17,48 @@ shared::service!(handle);
 async fn handle(request: Incoming) -> Answer {
     let asked = logic::route(&request.head)?;
     let config = config().await?;
+    let links = Links::open(config).await;
+    // Who only asks is no visitor.
     let (code, visit) = match asked {
-        // Who only asks is no visitor, and gets the database's own word.
-        Asked::Look(code) => {
-            let database = Database::open(config).await?;
-            let target: Option<String> = database
-                .row(sql::LINK_BY_CODE, vec![code.clone().into()])
-                .await?;
-            return logic::redirect(target, &code);
-        }
-        Asked::Visit(code) => (
-            code,
-            logic::Visit {
+        Asked::Look(code) => (code, None),
+        Asked::Visit(code) => {
+            let visit = Visit {
                 id: logic::visit_id(guest::unix_millis(), &guest::random_bytes(16)),
                 referrer: request.header_text("referer"),
                 user_agent: request.header_text("user-agent"),
-            },
-        ),
+            };
+            (code, Some(visit))
+        }
     };
-    let links = Links::open(config).await;
     let cached = match &links {
         Some(links) => links.get(&code).await,
         None => None,
     };
-    let database = Database::open(config).await?;
-    // The visit is recorded before it is answered; the same statement makes sure
-    // that the cached link is still the newest one.
     if let Some(Cached {
         version,
         link: Some(link),
     }) = cached
     {
-        let parameters = visit.of_cached(&code, &link, version);
-        if database.execute(sql::VISIT_CACHED, parameters).await? > 0 {
+        let known = match &visit {
+            None => true,
+            Some(visit) => record(config, links.as_ref(), visit, &code, &link, version).await?,
+        };
+        if known {
             return logic::redirect(Some(link.original_url), &code);
         }
     }
-    let found: Option<Found> = database
-        .row(sql::VISIT_BY_CODE, visit.of_code(&code))
-        .await?;
+    let database = Database::open(config).await?;
+    let found: Option<Found> = match visit {
+        None => {
+            let parameters = vec![code.clone().into()];
+            database.row(sql::LINK_BY_CODE, parameters).await?
+        }
+        // The visit is recorded before it is answered.
+        Some(visit) => {
+            let parameters = visit.of_code(&code);
+            database.row(sql::VISIT_BY_CODE, parameters).await?
+        }
+    };
     let Some(Found {
         id,
         original_url,
@@ -72,4 +75,26 @@ async fn handle(request: Incoming) -> Answer {
         links.put(&code, &Cached { version, link }).await;
     }
     logic::redirect(Some(original_url), &code)
+}
+
+/// Records a visit of a cached link: in the stream, or else in the database,
+/// under the same id, since what was not acknowledged may be in the stream all
+/// the same. False where the database knows the link to be another by now.
+async fn record(
+    config: &Config,
+    links: Option<&Links>,
+    visit: &Visit,
+    code: &str,
+    link: &Link,
+    version: i64,
+) -> Result<bool, Refusal> {
+    let details = visit.details(code, link);
+    if let (Some(links), Some(stream)) = (links, &config.click_stream)
+        && links.append(stream, &visit.click(link, &details)).await
+    {
+        return Ok(true);
+    }
+    let parameters = visit.of_cached(code, link, version, details);
+    let database = Database::open(config).await?;
+    Ok(database.execute(sql::VISIT_CACHED, parameters).await? > 0)
 }

@@ -4,12 +4,13 @@ use serde::Serialize;
 use shared::{
     Answer, Head, Method, Refusal, Reply,
     cache::Link,
+    click::Click,
     code,
     model::FromRow,
     row::{Columns, Malformed},
 };
 use spin_sdk::pg::ParameterValue;
-use uuid::Uuid;
+use uuid::Builder;
 
 /// A request understood: for which code, and whether it is a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,24 +45,27 @@ pub(crate) fn route(head: &Head) -> Result<Asked, Refusal> {
 
 /// A visit as it is recorded.
 pub(crate) struct Visit {
-    pub(crate) id: Uuid,
+    /// A UUID as text.
+    pub(crate) id: String,
     pub(crate) referrer: Option<String>,
     pub(crate) user_agent: Option<String>,
 }
 
 /// The visit's own id: random, but for the time in front, which keeps the index
 /// of visits growing at its end.
-pub(crate) fn visit_id(unix_millis: u64, random: &[u8]) -> Uuid {
+pub(crate) fn visit_id(unix_millis: u64, random: &[u8]) -> String {
     let mut tail = [0; 10];
     tail.iter_mut()
         .zip(random)
         .for_each(|(to, from)| *to = *from);
-    uuid::Builder::from_unix_timestamp_millis(unix_millis, &tail).into_uuid()
+    Builder::from_unix_timestamp_millis(unix_millis, &tail)
+        .into_uuid()
+        .to_string()
 }
 
 impl Visit {
-    /// The parameters of [`shared::sql::VISIT_CACHED`].
-    pub(crate) fn of_cached(&self, code: &str, link: &Link, version: i64) -> Vec<ParameterValue> {
+    /// What its event tells, as a JSON object.
+    pub(crate) fn details(&self, code: &str, link: &Link) -> String {
         #[derive(Serialize)]
         struct Details<'a> {
             short_code: &'a str,
@@ -77,13 +81,32 @@ impl Visit {
             referrer: self.referrer.as_deref(),
             user_agent: self.user_agent.as_deref(),
         };
-        let details = serde_json::to_string(&details).expect("strings are always JSON");
+        serde_json::to_string(&details).expect("strings are always JSON")
+    }
+
+    /// The visit as the stream has it.
+    pub(crate) fn click<'a>(&'a self, link: &Link, details: &'a str) -> Click<'a> {
+        Click {
+            id: &self.id,
+            url_id: link.id,
+            details,
+        }
+    }
+
+    /// The parameters of [`shared::sql::VISIT_CACHED`].
+    pub(crate) fn of_cached(
+        &self,
+        code: &str,
+        link: &Link,
+        version: i64,
+        details: String,
+    ) -> Vec<ParameterValue> {
         vec![
             link.id.into(),
             version.into(),
             code.to_owned().into(),
             link.original_url.clone().into(),
-            ParameterValue::Uuid(self.id.to_string()),
+            ParameterValue::Uuid(self.id.clone()),
             details.into(),
         ]
     }
@@ -92,14 +115,14 @@ impl Visit {
     pub(crate) fn of_code(self, code: &str) -> Vec<ParameterValue> {
         vec![
             code.to_owned().into(),
-            ParameterValue::Uuid(self.id.to_string()),
+            ParameterValue::Uuid(self.id),
             self.referrer.into(),
             self.user_agent.into(),
         ]
     }
 }
 
-/// What [`shared::sql::VISIT_BY_CODE`] answers.
+/// What [`shared::sql::VISIT_BY_CODE`] and [`shared::sql::LINK_BY_CODE`] answer.
 pub(crate) struct Found {
     pub(crate) id: i64,
     pub(crate) original_url: String,
@@ -199,10 +222,7 @@ mod tests {
             referrer: None,
             user_agent: None,
         };
-        let details = |visit: &Visit| match visit.of_cached("abc", &link, 3).pop() {
-            Some(ParameterValue::Str(details)) => details,
-            other => panic!("details are text, not {other:?}"),
-        };
+        let details = |visit: &Visit| visit.details("abc", &link);
         assert_eq!(
             details(&visit),
             r#"{"short_code":"abc","original_url":"https://e.com/\""}"#

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
-use crate::config::Config;
+use crate::{
+    click::{self, Click},
+    config::Config,
+};
 
 /// How long a value lives, in seconds: the longest that a lost update could be
 /// seen by someone who trusts the cache alone.
@@ -100,6 +103,54 @@ impl Links {
             RedisParameter::Int64(LIFETIME),
         ];
         answered(self.0.execute("EVAL", arguments).await).is_some()
+    }
+
+    /// Appends a click to the stream `stream`. Whether it certainly is there: one
+    /// that was not acknowledged may be, too.
+    pub async fn append(&self, stream: &str, click: &Click<'_>) -> bool {
+        let bytes = |text: &str| RedisParameter::Binary(text.as_bytes().to_vec());
+        let arguments = [
+            bytes(stream),
+            bytes("*"),
+            bytes(click::ID),
+            bytes(click.id),
+            bytes(click::URL_ID),
+            RedisParameter::Int64(click.url_id),
+            bytes(click::DETAILS),
+            bytes(click.details),
+        ];
+        answered(self.0.execute("XADD", arguments).await).is_some()
+    }
+
+    /// The last entry of a stream, where it has any.
+    pub async fn last_entry(&self, stream: &str) -> Option<Vec<u8>> {
+        let ends = [&b"+"[..], b"-"];
+        self.entry("XREVRANGE", stream, ends).await
+    }
+
+    /// Whether a stream has an entry up to `last`.
+    pub async fn has_entry_until(&self, stream: &str, last: &[u8]) -> bool {
+        self.entry("XRANGE", stream, [b"-", last]).await.is_some()
+    }
+
+    /// The id of the first entry of a range.
+    async fn entry(&self, command: &str, stream: &str, ends: [&[u8]; 2]) -> Option<Vec<u8>> {
+        let bytes = |bytes: &[u8]| RedisParameter::Binary(bytes.to_vec());
+        let arguments = [
+            bytes(stream.as_bytes()),
+            bytes(ends[0]),
+            bytes(ends[1]),
+            bytes(b"COUNT"),
+            RedisParameter::Int64(1),
+        ];
+        // A reply within a reply comes flat: the id is the first of it.
+        match answered(self.0.execute(command, arguments).await)?
+            .into_iter()
+            .next()?
+        {
+            RedisResult::Binary(id) => Some(id),
+            _ => None,
+        }
     }
 
     /// Whether Valkey answers.

@@ -12,6 +12,8 @@ pub struct Config {
     pub database_url: String,
     /// None: there is no Valkey, and nothing is missing.
     pub valkey_url: Option<String>,
+    /// The Valkey stream that clicks go to. None: they go to the database.
+    pub click_stream: Option<String>,
 }
 
 /// The configuration, read once in an instance's life: it is the revision's and
@@ -21,15 +23,24 @@ pub async fn config() -> Result<&'static Config, Refusal> {
     if let Some(config) = CONFIG.get() {
         return Ok(config);
     }
+    let valkey_url = optional("valkey_url").await?;
+    let click_stream = optional("click_stream").await?;
     let read = Config {
         database_url: variables::get("database_url").await.map_err(unreadable)?,
-        valkey_url: match variables::get("valkey_url").await {
-            Ok(url) => Some(url).filter(|url| !url.is_empty()),
-            Err(Error::Undefined(_)) => None,
-            Err(error) => return Err(unreadable(error)),
-        },
+        // Without a Valkey there is no stream either.
+        click_stream: click_stream.filter(|_| valkey_url.is_some()),
+        valkey_url,
     };
     Ok(CONFIG.get_or_init(|| read))
+}
+
+/// A variable that may be empty, or not be there at all.
+async fn optional(name: &str) -> Result<Option<String>, Refusal> {
+    match variables::get(name).await {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(Error::Undefined(_)) => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
 }
 
 fn unreadable(error: Error) -> Refusal {

@@ -4,9 +4,14 @@
 //! crate would copy each header and open a body stream even where there is no
 //! body, on every request.
 
+use futures::{
+    FutureExt,
+    future::{self, Either},
+    pin_mut,
+};
 use spin_sdk::{
     wasip3::{
-        clocks::system_clock,
+        clocks::{monotonic_clock, system_clock},
         http::types::{self, ErrorCode, Fields, Request, Response, Trailers},
         random::random,
         wit_future, wit_stream,
@@ -200,6 +205,21 @@ fn respond(reply: Reply) -> Result<Response, ErrorCode> {
         ErrorCode::InternalError(Some(format!("no such status: {}", reply.status)))
     })?;
     Ok(response)
+}
+
+/// What `work` comes to, unless it takes longer than so many nanoseconds.
+pub async fn in_time<T>(nanoseconds: u64, work: impl Future<Output = T>) -> Option<T> {
+    let clock = monotonic_clock::wait_for(nanoseconds).fuse();
+    pin_mut!(work, clock);
+    match future::select(work, clock).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
+}
+
+/// Waits for so many nanoseconds.
+pub async fn wait(nanoseconds: u64) {
+    monotonic_clock::wait_for(nanoseconds).await;
 }
 
 /// Random bytes of the system's.

@@ -7,6 +7,7 @@
 //! [`config`] (variables).
 
 pub mod cache;
+pub mod click;
 pub mod code;
 pub mod config;
 pub mod db;

@@ -16,6 +16,7 @@ use shared::{
     model::Url,
     sql,
 };
+use spin_sdk::pg::ParameterValue;
 
 /// Codes drawn before giving up. Even with half of all codes taken, one create in
 /// 65,536 would come to this.
@@ -136,16 +137,19 @@ async fn create(database: &Database, new: NewUrl) -> Answer {
     Err(Refusal::unavailable("a free code"))
 }
 
-/// Tells the cache of a change, and takes back the intent that came with the
-/// change once the cache has it. What fails here is left to whoever replays the
+/// Tells the cache of a change, and marks the intent that came with the change
+/// once the cache has it. What fails here is left to whoever replays the
 /// intents: the change itself is done.
 async fn publish(config: &Config, database: &Database, short_code: &str, cached: &Cached) {
     let Some(links) = Links::open(config).await else {
         return;
     };
     if links.put(short_code, cached).await {
-        let parameters = vec![short_code.to_owned().into(), cached.version.into()];
-        // A failure is in the log, and leaves an intent too many, which is harmless.
-        let _ = database.execute(sql::REPAIRED, parameters).await;
+        let parameters = vec![
+            ParameterValue::ArrayStr(vec![Some(short_code.to_owned())]),
+            ParameterValue::ArrayInt64(vec![Some(cached.version)]),
+        ];
+        // A failure is in the log, and has the cache written once more.
+        let _ = database.execute(sql::WRITTEN, parameters).await;
     }
 }

@@ -24,6 +24,7 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
     const TOOL: &str = "application.tool.warmlink";
     let mut faults = Faults::default();
     let mut declared = BTreeSet::new();
+    let mut pools = Vec::new();
     for (index, pool) in spec.postgres.iter().enumerate() {
         let key = format!("{TOOL}.postgres[{index}].address");
         if let Some(target) = postgres_target(&mut faults, &key, &pool.address) {
@@ -38,13 +39,37 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
         let key = format!("{TOOL}.valkey[{index}].address");
         if let Some(target) = valkey_target(&mut faults, &key, &pool.address) {
             declared.insert(valkey_origin(&target));
+            pools.push(target);
         }
     }
+    upkeep(&mut faults, spec, &pools);
     for (label, store) in &spec.key_value {
         let key = format!("{TOOL}.key_value.{label}.address");
         valkey_target(&mut faults, &key, &store.address);
     }
     faults.or(undeclared(spec, &declared))
+}
+
+/// Streams are kept, and caches repaired, over pools that were declared: those
+/// that guests share, and that a start has warmed.
+fn upkeep(faults: &mut Faults, spec: &Spec, pools: &[valkey::Target]) {
+    for component in spec.components.values() {
+        let stream = component.stream.as_ref().map(|it| ("stream", &it.address));
+        let repair = component.repair.as_ref().map(|it| ("repair", &it.address));
+        for (table, address) in stream.into_iter().chain(repair) {
+            let Some(address) = address else { continue };
+            let key = format!("component.{}.tool.warmlink.{table}.address", component.id);
+            if let Some(target) = valkey_target(faults, &key, address)
+                && !pools.contains(&target)
+            {
+                faults.add(
+                    key,
+                    "no [[application.tool.warmlink.valkey]] has this address",
+                    "declare the pool, or name one that is",
+                );
+            }
+        }
+    }
 }
 
 /// `scheme://host:port`, as `allowed_outbound_hosts` takes it.

@@ -4,7 +4,7 @@ use super::{loading, say};
 use crate::engine::Sizing;
 use crate::live::Rollouts;
 use crate::live::rollout::Baseline;
-use crate::manifest::Spec;
+use crate::manifest::{RepairSpec, Spec, StreamSpec};
 use crate::watch::{Change, Notice, WatchError, Watcher};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -146,11 +146,21 @@ fn at_the_next_start(before: &Baseline, spec: &Spec) -> Vec<&'static str> {
         ("postgres", old.postgres != spec.postgres),
         ("valkey", old.valkey != spec.valkey),
         ("migrations", old.migrations != spec.migrations),
+        ("stream and repair", upkeep(old) != upkeep(spec)),
         ("the application's name", old.name != spec.name),
     ]
     .into_iter()
     .filter_map(|(key, changed)| changed.then_some(key))
     .collect()
+}
+
+/// What the host asks private components for.
+fn upkeep(spec: &Spec) -> Vec<(&str, &Option<StreamSpec>, &Option<RepairSpec>)> {
+    let components = spec.components.values();
+    components
+        .filter(|component| component.stream.is_some() || component.repair.is_some())
+        .map(|component| (&*component.id, &component.stream, &component.repair))
+        .collect()
 }
 
 fn tell(notice: &Notice) {

@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod endpoint;
 mod fetch;
 pub mod load;
+pub mod private;
 mod probe;
 pub mod rollout;
 pub mod swap;
@@ -13,6 +14,7 @@ pub mod trial;
 mod verify;
 
 pub use endpoint::Endpoint;
+pub use private::Private;
 pub use rollout::Rollouts;
 pub use swap::Swapper;
 pub use table::{LiveTable, Table};

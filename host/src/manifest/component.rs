@@ -10,8 +10,8 @@ use super::source::{self, SOURCE_HELP};
 use super::spec::{ComponentSpec, Source};
 use super::variables::Variables;
 use super::{
-    AllowedHost, AllowedHostError, AllowedHosts, CanarySpec, ComponentLimits, Value, ident,
-    rollout, tool,
+    AllowedHost, AllowedHostError, AllowedHosts, CanarySpec, ComponentLimits, RepairSpec,
+    StreamSpec, Value, ident, rollout, tool,
 };
 
 /// Components by name, in the order of the manifest.
@@ -52,25 +52,20 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
     table.get("targets").and_then(|node| node.list());
     table.get("profile").and_then(|node| node.table());
     refuse_unprovided(&mut table);
-    let own = tool::own(&mut table).map(|mut own| {
-        let probe = rollout::probe(&mut own);
-        let canary = own.get("canary").map(|node| CanarySpec::read(&node));
-        (
-            probe,
-            canary.unwrap_or_default(),
-            ComponentLimits::read(own),
-        )
-    });
-    let (probe, canary, limits) = own.unwrap_or_default();
+    let own = tool::own(&mut table)
+        .map(|own| Own::read(id, own, variables))
+        .unwrap_or_default();
     table.finish();
     Some(ComponentSpec {
         id: id.to_owned(),
         source: source
             .and_then(|node| source::source(&node))
             .unwrap_or(Source::Path(PathBuf::new())),
-        variables: own_variables
-            .map(|node| values(&node, variables))
-            .unwrap_or_default(),
+        variables: own.over(
+            own_variables
+                .map(|node| values(&node, variables))
+                .unwrap_or_default(),
+        ),
         environment: environment.map(|node| texts(&node)).unwrap_or_default(),
         files: files.map(|node| source::files(&node)).unwrap_or_default(),
         allowed_outbound_hosts: hosts
@@ -78,10 +73,60 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
             .unwrap_or_default(),
         key_value_stores: stores.map(|node| labels(&node)).unwrap_or_default(),
         build: build.and_then(|node| source::build(&node)),
-        limits,
-        probe,
-        canary,
+        limits: own.limits,
+        probe: own.probe,
+        canary: own.canary,
+        stream: own.stream,
+        repair: own.repair,
     })
+}
+
+/// `[component.ID.tool.warmlink]`: what Spin has no word for.
+#[derive(Default)]
+struct Own<'a> {
+    limits: ComponentLimits,
+    probe: Option<String>,
+    canary: CanarySpec,
+    stream: Option<StreamSpec>,
+    repair: Option<RepairSpec>,
+    /// Values that variables have here and not under Spin, and where they stand.
+    values: BTreeMap<String, (Value, Node<'a>)>,
+}
+
+impl<'a> Own<'a> {
+    fn read(id: &str, mut table: Table<'a>, variables: &Variables) -> Self {
+        let probe = rollout::probe(&mut table);
+        let canary = table.get("canary").map(|node| CanarySpec::read(&node));
+        let stream = table.get("stream");
+        let repair = table.get("repair");
+        let entries = table.get("variables").and_then(|node| node.table());
+        let entries = entries.map(|table| table.entries()).unwrap_or_default();
+        let value = |(name, node): (&str, Node<'a>)| {
+            Some((name.to_owned(), (variables.resolve(&node)?, node)))
+        };
+        Self {
+            probe,
+            canary: canary.unwrap_or_default(),
+            stream: stream.and_then(|node| StreamSpec::read(id, &node, variables)),
+            repair: repair.and_then(|node| RepairSpec::read(&node, variables)),
+            values: entries.into_iter().filter_map(value).collect(),
+            limits: ComponentLimits::read(table),
+        }
+    }
+
+    /// The component's variables, with the values that they have here.
+    fn over(&self, mut variables: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        for (name, (value, node)) in &self.values {
+            match variables.get_mut(name) {
+                Some(known) => *known = value.clone(),
+                None => node.fault(
+                    "the component has no such variable",
+                    "add it to the component's variables too, with the value that it has under Spin",
+                ),
+            }
+        }
+        variables
+    }
 }
 
 /// What Spin provides and this host does not. Refused rather than ignored: the

@@ -17,6 +17,7 @@ mod suggest;
 mod template;
 mod tool;
 mod trigger;
+mod upkeep;
 mod value;
 mod variables;
 
@@ -36,6 +37,7 @@ pub use spec::{
     Build, ComponentSpec, KeyValueSpec, Migrations, Mount, PostgresPoolSpec, Route, Source, Spec,
     ValkeyPoolSpec,
 };
+pub use upkeep::{RepairSpec, StreamSpec};
 pub use value::Value;
 
 /// Reads a manifest. `values` are those that its variables are given from
@@ -68,9 +70,10 @@ fn resolve(mut root: Table<'_>, values: &BTreeMap<String, String>) -> Option<Spe
     let mut components = component::read_all(&mut root, &variables);
     let routes = trigger::read_all(&mut root, &mut components, &variables);
     let application = root.require("application", "write [application] with a name");
-    root.finish();
     let application = Application::read(application.and_then(|node| node.table()));
     let tool = Tool::read(application.tool, &variables, &components, &routes);
+    upkeep::settle(&mut root, &mut components, &routes, &tool.valkey);
+    root.finish();
     Some(Spec {
         name: application.name,
         version: application.version,

@@ -7,7 +7,8 @@ impl Spec {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (id, component) in &self.components {
-            if !self.routes.iter().any(|route| route.component == *id) {
+            let private = component.stream.is_some() || component.repair.is_some();
+            if !private && !self.routes.iter().any(|route| route.component == *id) {
                 notes.push(format!("component.{id}: no route leads to it"));
             }
             for label in &component.key_value_stores {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
-use super::{AllowedHosts, CanarySpec, ComponentLimits, HostLimits, Value};
+use super::{AllowedHosts, CanarySpec, ComponentLimits, HostLimits, RepairSpec, StreamSpec, Value};
 use crate::config::Secret;
 use crate::config::quantity::{format_duration, format_size};
 use crate::router::RoutePattern;
@@ -73,6 +73,12 @@ pub struct ComponentSpec {
     pub probe: Option<String>,
     /// How its canaries are chosen and judged.
     pub canary: CanarySpec,
+    /// The stream that is delivered to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamSpec>,
+    /// The cache that it repairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<RepairSpec>,
 }
 
 /// Where a component's bytes are.

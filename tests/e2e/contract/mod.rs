@@ -28,7 +28,7 @@ use serde_json::Value;
 
 /// `2025-09-19T22:25:05`: no zone, no fraction.
 #[track_caller]
-fn assert_time(value: &Value) {
+pub(crate) fn assert_time(value: &Value) {
     let text = value.as_str().expect("a time is a string");
     let shape: String = text
         .chars()

@@ -7,6 +7,7 @@
 mod import;
 mod lists;
 mod objects;
+mod repair;
 mod visits;
 
 pub use import::{
@@ -16,6 +17,7 @@ pub use import::{
 pub use lists::{EventFilter, List, UrlFilter, events, urls, users};
 pub use objects::{
     CHANGE_URL, CHANGE_USER, CREATE_URL, CREATE_USER, DELETE_URL, DELETE_USER, RECORD_EVENT,
-    REPAIRED, URL_BY_ID, USER_BY_ID,
+    URL_BY_ID, USER_BY_ID,
 };
-pub use visits::{LINK_BY_CODE, PING, VISIT_BY_CODE, VISIT_CACHED};
+pub use repair::{ALL_INTENTS, FORGET_INTENTS, LEFT_INTENTS, WRITTEN};
+pub use visits::{LINK_BY_CODE, PING, RECORD_CLICKS, VISIT_BY_CODE, VISIT_CACHED};

@@ -97,7 +97,8 @@ WITH old AS MATERIALIZED (
 ), repair AS (
     INSERT INTO cache_repair (short_code, version)
     SELECT short_code, version FROM new WHERE $6::boolean
-    ON CONFLICT (short_code) DO UPDATE SET version = excluded.version, created_at = now()
+    ON CONFLICT (short_code) DO UPDATE
+    SET version = excluded.version, created_at = now(), written = false
 )
 SELECT id, user_id, short_code, original_url, title, is_active, created_at, updated_at, version
 FROM new
@@ -118,12 +119,10 @@ WITH gone AS (
 ), repair AS (
     INSERT INTO cache_repair (short_code, version)
     SELECT short_code, version FROM gone WHERE $2::boolean
-    ON CONFLICT (short_code) DO UPDATE SET version = excluded.version, created_at = now()
+    ON CONFLICT (short_code) DO UPDATE
+    SET version = excluded.version, created_at = now(), written = false
 )
 SELECT short_code, version FROM gone";
-
-/// `$1` code, `$2` version: the cache has it, nothing is left to repair.
-pub const REPAIRED: &str = "DELETE FROM cache_repair WHERE short_code = $1 AND version <= $2";
 
 /// `$1` url, `$2` user or null, `$3` type, `$4` details → whether the url and
 /// the user are known, id and time (null if one of them is not).

@@ -36,5 +36,20 @@ WITH link AS (
 )
 SELECT 1 FROM link";
 
-/// `$1` code → target of an active link; for those who only ask.
-pub const LINK_BY_CODE: &str = "SELECT original_url FROM urls WHERE short_code = $1 AND is_active";
+/// `$1` code → id, target and version of an active link; for those who only ask.
+pub const LINK_BY_CODE: &str = "\
+SELECT id, original_url, version FROM urls WHERE short_code = $1 AND is_active";
+
+/// Clicks from the stream, one array per column: `$1` their ids, `$2` urls, `$3`
+/// seconds since 1970, `$4` details. One that is recorded already is not recorded
+/// again. In the order of their ids: two nodes with some clicks in common wait
+/// for each other, and never in a circle.
+pub const RECORD_CLICKS: &str = "\
+INSERT INTO events (url_id, user_id, event_type, timestamp, click_id, details)
+SELECT click.url_id, urls.user_id, 'click', to_timestamp(click.second) AT TIME ZONE 'UTC',
+       click.id::uuid, click.details::json
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[])
+     AS click (id, url_id, second, details)
+LEFT JOIN urls ON urls.id = click.url_id
+ORDER BY click.id COLLATE \"C\"
+ON CONFLICT (click_id) WHERE click_id IS NOT NULL DO NOTHING";

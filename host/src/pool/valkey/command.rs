@@ -93,6 +93,12 @@ pub(super) fn need(cmd: &Cmd) -> Need {
     }
 }
 
+/// The stream that a command appends to.
+pub(super) fn appended(cmd: &Cmd) -> Option<&[u8]> {
+    let mut args = cmd.args_iter().map(bytes);
+    is(args.next(), b"XADD").then(|| args.next())?
+}
+
 fn refused(command: &'static str, reason: &'static str) -> Need {
     Need::Refused(Refusal { command, reason })
 }

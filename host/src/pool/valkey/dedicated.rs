@@ -61,6 +61,10 @@ impl Dedicated {
         }
     }
 
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     /// Waits its turn until `until`.
     pub(super) async fn lease(&self, until: Instant) -> Result<Lease, Error> {
         let turn = Arc::clone(&self.free).acquire_owned();

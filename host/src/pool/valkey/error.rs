@@ -46,6 +46,9 @@ pub enum Error {
         command: &'static str,
         reason: &'static str,
     },
+    /// The stream has as many entries as it may have. The command was not sent.
+    #[error("the stream is full")]
+    Full,
     /// The server's own error reply.
     #[error("{}", server_text(.0))]
     Server(ServerError),
@@ -66,6 +69,7 @@ pub enum ErrorKind {
     TooManyConnections,
     SessionLost,
     Refused,
+    Full,
     Server,
     Protocol,
 }
@@ -82,6 +86,7 @@ impl ErrorKind {
             ErrorKind::TooManyConnections => "too_many_connections",
             ErrorKind::SessionLost => "session_lost",
             ErrorKind::Refused => "refused",
+            ErrorKind::Full => "full",
             ErrorKind::Server => "server",
             ErrorKind::Protocol => "protocol",
         }
@@ -106,6 +111,7 @@ impl Error {
             Error::TooManyConnections { .. } => ErrorKind::TooManyConnections,
             Error::SessionLost { .. } => ErrorKind::SessionLost,
             Error::Refused { .. } => ErrorKind::Refused,
+            Error::Full => ErrorKind::Full,
             Error::Server(_) => ErrorKind::Server,
             Error::Protocol(_) => ErrorKind::Protocol,
         }
@@ -125,6 +131,7 @@ impl Error {
             | Error::TooManyConnections { .. }
             | Error::SessionLost { .. }
             | Error::Refused { .. }
+            | Error::Full
             | Error::Server(_) => false,
         }
     }

@@ -35,6 +35,30 @@ pub(super) enum Phase {
     Reconnecting(ConnectError),
 }
 
+/// The moments at which the server is reached.
+pub struct Arrivals(watch::Receiver<Phase>);
+
+impl Arrivals {
+    /// Waits until the server was reached once more; at first, until it is
+    /// reached at all. Never, once the pool is gone.
+    pub async fn next(&mut self) {
+        loop {
+            if self.0.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if matches!(*self.0.borrow_and_update(), Phase::Connected(_)) {
+                return;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrivals").finish_non_exhaustive()
+    }
+}
+
 /// One shared connection that replaces itself. Dropping it closes the
 /// connection and ends the attempts.
 pub(super) struct Link {
@@ -65,6 +89,13 @@ impl Link {
             phase,
             _supervisor: AbortOnDropHandle::new(placement.spawn(core, supervisor.run())),
         }
+    }
+
+    pub(super) fn arrivals(&self) -> Arrivals {
+        let mut phase = self.phase.clone();
+        // What it is now counts as the first change.
+        phase.mark_changed();
+        Arrivals(phase)
     }
 
     /// The connection, if it is up.

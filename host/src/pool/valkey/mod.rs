@@ -10,10 +10,14 @@
 //! - `dedicated` lends connections for commands that cannot
 //!   share one; `command` knows which those are.
 //! - [`Session`] is one user of the pool.
+//! - [`Line`] is a connection beside it, for the host itself.
+//! - `held` refuses appends to streams that are full.
 
 mod command;
 mod dedicated;
 mod error;
+mod held;
+mod line;
 mod link;
 mod metrics;
 mod session;
@@ -32,6 +36,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::error::{Error, ErrorKind};
+pub use self::line::Line;
+pub use self::link::Arrivals;
 pub use self::metrics::Metrics;
 pub use self::session::Session;
 pub use self::settings::Settings;
@@ -39,6 +45,7 @@ pub use self::target::{AddressError, Target};
 
 use self::command::{Need, Refusal};
 use self::dedicated::Dedicated;
+use self::held::Held;
 use self::link::Link;
 use self::metrics::{Counted, PoolMetrics};
 use self::wire::{Connector, Wire};
@@ -59,6 +66,7 @@ struct Shared {
     turn: AtomicUsize,
     room: Semaphore,
     dedicated: Arc<Dedicated>,
+    held: Held,
     metrics: PoolMetrics,
 }
 
@@ -103,6 +111,7 @@ impl ValkeyPool {
                 turn,
                 room,
                 dedicated,
+                held: Held::default(),
                 metrics,
             }),
         }
@@ -135,6 +144,7 @@ impl ValkeyPool {
     /// # Errors
     /// [`Error::Refused`] for a command that needs a [`Session`].
     pub async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        self.appendable(cmd)?;
         match command::need(cmd) {
             Need::Shared => self.shared(cmd, deadline).await,
             Need::Refused(refusal) | Need::OwnAlready(refusal) => self.counted(Err(refusal.into())),
@@ -148,6 +158,35 @@ impl ValkeyPool {
     /// A new user of this pool. Does no I/O.
     pub fn session(&self) -> Session {
         Session::new(self.clone())
+    }
+
+    /// A connection beside those that are shared, for the host's own use. It
+    /// lives on the runtime that polls this.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] after one attempt.
+    pub async fn line(&self) -> Result<Line, Error> {
+        match Box::pin(self.shared.dedicated.connector().connect()).await {
+            Ok(wire) => Ok(Line::new(wire)),
+            Err(error) => Err(Error::Unavailable { cause: error.cause }),
+        }
+    }
+
+    /// Whether `XADD` to `key` is refused at once, on this node, from now on.
+    pub fn hold_appends(&self, key: &[u8], held: bool) {
+        self.shared.held.set(key, held);
+    }
+
+    /// Follows when the server is reached, and reached again.
+    pub fn arrivals(&self) -> Arrivals {
+        self.shared.links[0].arrivals()
+    }
+
+    fn appendable(&self, cmd: &Cmd) -> Result<(), Error> {
+        match self.shared.held.check(cmd) {
+            Ok(()) => Ok(()),
+            refused => self.counted(refused),
+        }
     }
 
     /// The bounds of a wait that begins now.

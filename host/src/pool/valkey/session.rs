@@ -110,6 +110,7 @@ impl Session {
     /// Sends one command and waits for its reply, at most until `deadline` and,
     /// unless the command itself may block, at most the pool's command timeout.
     pub async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        self.pool.appendable(cmd)?;
         let effect = match command::need(cmd) {
             Need::Shared if !self.is_bound() => return self.pool.shared(cmd, deadline).await,
             Need::Own(Effect::Blocks) if !self.is_bound() => {

@@ -31,6 +31,7 @@ impl Guest for Component {
         let (behaviour, name) = mark();
         match behaviour.as_str() {
             "ok" => {}
+            "busy" => return bytes_answer(503, &headers(&name), name.into_bytes()),
             "fail" => return bytes_answer(500, &headers(&name), name.into_bytes()),
             "trap" => core::arch::wasm32::unreachable(),
             "hang" => loop {

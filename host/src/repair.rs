@@ -1,0 +1,133 @@
+//! Has a private component repair what a cache may have missed: everything when
+//! the cache was away, and what is left over every few seconds.
+
+use crate::live::Private;
+use crate::pause::{Pauses, jittered};
+use crate::pool::valkey::{Arrivals, ValkeyPool};
+use bytes::Bytes;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// First and longest pause after a repair that was not done.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    component: String,
+    scope: Scope,
+    outcome: Outcome,
+}
+
+/// What a repair covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Scope {
+    /// Everything that may have been missed.
+    All,
+    /// What is known to be left over.
+    Leftovers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Outcome {
+    Done,
+    Failed,
+}
+
+/// Repairs, by component, scope and outcome.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Family<Labels, Counter>);
+
+impl Metrics {
+    /// Adds them to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("repairs", "Repairs of a cache", self.0.clone());
+    }
+}
+
+/// One cache and who repairs it.
+#[derive(Debug)]
+pub struct Repair {
+    /// The component.
+    pub component: Private,
+    /// The cache.
+    pub pool: ValkeyPool,
+    /// The longest time between two looks for what is left over.
+    pub every: Duration,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// When the cache is to be repaired as a whole, and that it is.
+struct Wanted(Arrivals);
+
+impl Wanted {
+    fn of(pool: &ValkeyPool) -> Self {
+        Self(pool.arrivals())
+    }
+
+    /// Waits until the cache was away, or is reached for the first time.
+    async fn next(&mut self) {
+        self.0.next().await;
+    }
+}
+
+impl Repair {
+    /// Repairs for as long as it is polled.
+    pub async fn run(self) {
+        let mut wanted = Wanted::of(&self.pool);
+        loop {
+            let scope = tokio::select! {
+                biased;
+                () = wanted.next() => Scope::All,
+                () = sleep(jittered(self.every)) => Scope::Leftovers,
+            };
+            self.repair(scope, &mut wanted).await;
+        }
+    }
+
+    /// Asks until it is done. What is left over waits while the whole cache is to
+    /// be repaired: that comes to the same.
+    async fn repair(&self, mut scope: Scope, wanted: &mut Wanted) {
+        let mut pauses = Pauses::new(AGAIN.0, AGAIN.1);
+        let mut told = false;
+        while let Err(reason) = self.ask(scope).await {
+            let component = &**self.component.id();
+            if std::mem::replace(&mut told, true) {
+                tracing::debug!(component, "the cache is not repaired yet: {reason}");
+            } else {
+                tracing::warn!(component, "the cache is not repaired yet: {reason}");
+            }
+            tokio::select! {
+                biased;
+                () = wanted.next() => scope = Scope::All,
+                () = sleep(pauses.next()) => {}
+            }
+        }
+    }
+
+    async fn ask(&self, scope: Scope) -> Result<(), String> {
+        let body = match scope {
+            Scope::All => Bytes::from_static(br#"{"all":true}"#),
+            Scope::Leftovers => Bytes::from_static(br#"{"all":false}"#),
+        };
+        let asked = match self.component.post(body).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) => Err(format!("{}: {}", answer.status, answer.text)),
+            Err(failure) => Err(failure.to_string()),
+        };
+        let labels = Labels {
+            component: self.component.id().to_string(),
+            scope,
+            outcome: match asked {
+                Ok(()) => Outcome::Done,
+                Err(_) => Outcome::Failed,
+            },
+        };
+        self.metrics.0.get_or_create(&labels).inc();
+        asked
+    }
+}
