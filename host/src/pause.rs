@@ -22,7 +22,7 @@ impl Pauses {
     }
 
     /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    pub fn another(&mut self) -> Duration {
         let doublings = self.attempts.min(16);
         self.attempts = self.attempts.saturating_add(1);
         let longest = self.first.saturating_mul(1 << doublings).min(self.longest);
@@ -49,12 +49,12 @@ mod tests {
         let mut pauses = Pauses::new(Duration::from_millis(10), Duration::from_millis(60));
         for longest_ms in [10, 20, 40, 60, 60] {
             let longest = Duration::from_millis(longest_ms);
-            let pause = pauses.next();
+            let pause = pauses.another();
             assert!(pause <= longest && pause >= longest / 2, "{pause:?}");
         }
         pauses.attempts = u32::MAX;
-        assert!(pauses.next() <= Duration::from_millis(60));
+        assert!(pauses.another() <= Duration::from_millis(60));
         pauses.reset();
-        assert!(pauses.next() <= Duration::from_millis(10));
+        assert!(pauses.another() <= Duration::from_millis(10));
     }
 }

@@ -104,7 +104,7 @@ impl Repair {
             tokio::select! {
                 biased;
                 () = wanted.next() => scope = Scope::All,
-                () = sleep(pauses.next()) => {}
+                () = sleep(pauses.another()) => {}
             }
         }
     }

@@ -6,6 +6,7 @@
     reason = "tests say what they expect in the plainest way"
 )]
 
+mod clicks;
 mod latency;
 mod swaps;
 

@@ -131,7 +131,7 @@ impl<C: Consumer> Delivery<C> {
                 }
                 Outcome::Later => {
                     self.metrics.later.inc();
-                    part.due = Instant::now() + later.next();
+                    part.due = Instant::now() + later.another();
                     parts.push_front(part);
                 }
                 Outcome::Failed(reason) => {
@@ -145,7 +145,7 @@ impl<C: Consumer> Delivery<C> {
                     part.failures += 1;
                     if part.failures < self.attempts {
                         // The others do not wait for it.
-                        part.due = Instant::now() + part.again.next();
+                        part.due = Instant::now() + part.again.another();
                         parts.push_back(part);
                     } else if let Some(entry) = part.entries.pop() {
                         self.tell(Settle::Dead(entry, reason)).await;

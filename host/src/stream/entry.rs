@@ -4,13 +4,16 @@ use redis::Value;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+/// A name and a value.
+pub(super) type Field = (Vec<u8>, Vec<u8>);
+
 /// An entry that is to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     /// `<milliseconds>-<number>`.
     pub(super) id: String,
     /// Names and values, in order.
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) fields: Vec<Field>,
     /// As the component gets it.
     pub(super) json: String,
 }
@@ -29,7 +32,7 @@ pub(super) struct Batch {
 pub(super) struct Malformed;
 
 impl Entry {
-    fn new(id: String, fields: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, Malformed> {
+    fn new(id: String, fields: Vec<Field>) -> Result<Self, Malformed> {
         let json = serde_json::to_string(&Shape {
             id: &id,
             fields: Fields(&fields),
@@ -139,7 +142,7 @@ fn pair(value: Value) -> Result<(Value, Value), Malformed> {
         .map_err(|_| Malformed)
 }
 
-fn read_fields(fields: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Malformed> {
+fn read_fields(fields: Value) -> Result<Vec<Field>, Malformed> {
     let flat = match fields {
         Value::Array(flat) => flat,
         Value::Map(pairs) => {
@@ -174,7 +177,7 @@ struct Shape<'a> {
     fields: Fields<'a>,
 }
 
-struct Fields<'a>(&'a [(Vec<u8>, Vec<u8>)]);
+struct Fields<'a>(&'a [Field]);
 
 /// A value that is no text: `{"hex":"ff00"}`.
 #[derive(Serialize)]

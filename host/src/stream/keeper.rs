@@ -84,7 +84,7 @@ impl Keeper {
                 pauses.reset();
             }
             tracing::debug!(stream = &*self.settings.key, "keeping stopped: {error}");
-            sleep(pauses.next()).await;
+            sleep(pauses.another()).await;
         }
         self.hold(false);
     }

@@ -95,7 +95,7 @@ impl Reader {
             }
             let mut stop = self.stop.clone();
             tokio::select! {
-                () = sleep(pauses.next()) => {}
+                () = sleep(pauses.another()) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         }
