@@ -116,11 +116,10 @@ impl Upkeep {
     }
 }
 
-/// The component, asked on the last core: the first ones take what does not
-/// divide evenly.
+/// The component, asked on the first core: the one that has a warm instance,
+/// where there are fewer than cores.
 fn private(parts: &Parts<'_>, id: &str) -> anyhow::Result<Private> {
-    let mut cores = parts.cores.handles();
-    let core = cores.pop().context("a node has at least one core")?;
-    let place = (cores.len(), core);
-    Ok(Private::new(id.into(), parts.live.clone(), place))
+    let core = parts.cores.handles().into_iter().next();
+    let core = core.context("a node has at least one core")?;
+    Ok(Private::new(id.into(), parts.live.clone(), (0, core)))
 }

@@ -110,7 +110,8 @@ impl<C: Consumer> Delivery<C> {
             .into_iter()
             .map(Part::new)
             .collect();
-        let mut later = Pauses::new(LATER.0, LATER.1);
+        // No pause outlasts what the others wait before they take over.
+        let mut later = Pauses::new(LATER.0, LATER.1.min(self.keep));
         let mut kept = Instant::now();
         while let Some(mut part) = parts.pop_front() {
             if part.due > Instant::now() && !self.wait(part.due).await {

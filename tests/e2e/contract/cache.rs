@@ -226,7 +226,9 @@ async fn visiting(api: &Api, url: &Value, meanwhile: impl Future<Output = ()>) -
 #[test]
 fn with_the_cache_stopped_midway_redirects_go_on_and_every_visit_is_counted() {
     run(async {
-        let server = Wanted::default().valkey(&[]).start().await;
+        // What it has acknowledged survives its end, whatever moment that comes at.
+        let wanted = || Wanted::default().valkey(&[("appendfsync", "always")]);
+        let server = wanted().start().await;
         let port = |services: &Services| {
             let address: url::Url = services.valkey_url().parse().unwrap();
             format!("127.0.0.1:{}", address.port().unwrap())
@@ -279,10 +281,7 @@ fn with_the_cache_stopped_midway_redirects_go_on_and_every_visit_is_counted() {
         })
         .await;
         // With what it had: clicks that were in the stream are recorded now.
-        let server = Wanted::default()
-            .valkey(&[])
-            .start_in(server.stop().await)
-            .await;
+        let server = wanted().start_in(server.stop().await).await;
         proxy.retarget(&port(&server));
         proxy.cut();
         let client = database.connect().await;
