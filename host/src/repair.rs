@@ -3,7 +3,7 @@
 
 use crate::live::Private;
 use crate::pause::{Pauses, jittered};
-use crate::pool::valkey::{Arrivals, ValkeyPool};
+use crate::pool::valkey::{Arrivals, Epoch, Repairs, ValkeyPool};
 use bytes::Bytes;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -62,16 +62,52 @@ pub struct Repair {
 }
 
 /// When the cache is to be repaired as a whole, and that it is.
-struct Wanted(Arrivals);
+struct Wanted {
+    /// A near cache's word for it, which goes by answers, and waits for ours.
+    repairs: Option<Repairs>,
+    arrivals: Arrivals,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    /// Everything: for the time that the near cache gives, where there is one.
+    All(Option<Epoch>),
+    Leftovers,
+}
+
+impl Due {
+    fn scope(self) -> Scope {
+        match self {
+            Self::All(_) => Scope::All,
+            Self::Leftovers => Scope::Leftovers,
+        }
+    }
+}
 
 impl Wanted {
     fn of(pool: &ValkeyPool) -> Self {
-        Self(pool.arrivals())
+        Self {
+            repairs: pool.repaired_by(),
+            arrivals: pool.arrivals(),
+        }
     }
 
     /// Waits until the cache was away, or is reached for the first time.
-    async fn next(&mut self) {
-        self.0.next().await;
+    async fn next(&mut self) -> Due {
+        match &mut self.repairs {
+            Some(repairs) => Due::All(Some(repairs.wanted().await)),
+            None => {
+                self.arrivals.next().await;
+                Due::All(None)
+            }
+        }
+    }
+
+    fn done(&self, due: Due) {
+        if let (Some(repairs), Due::All(Some(epoch))) = (&self.repairs, due) {
+            repairs.done(epoch);
+        }
     }
 }
 
@@ -80,33 +116,41 @@ impl Repair {
     pub async fn run(self) {
         let mut wanted = Wanted::of(&self.pool);
         loop {
-            let scope = tokio::select! {
+            let due = tokio::select! {
                 biased;
-                () = wanted.next() => Scope::All,
-                () = sleep(jittered(self.every)) => Scope::Leftovers,
+                due = wanted.next() => due,
+                () = sleep(jittered(self.every)) => Due::Leftovers,
             };
-            self.repair(scope, &mut wanted).await;
+            self.repair(due, &mut wanted).await;
         }
     }
 
     /// Asks until it is done. What is left over waits while the whole cache is to
     /// be repaired: that comes to the same.
-    async fn repair(&self, mut scope: Scope, wanted: &mut Wanted) {
+    async fn repair(&self, mut due: Due, wanted: &mut Wanted) {
         let mut pauses = Pauses::new(AGAIN.0, AGAIN.1);
         let mut told = false;
-        while let Err(reason) = self.ask(scope).await {
+        while let Err(reason) = self.ask(due.scope()).await {
             let component = &**self.component.id();
             if std::mem::replace(&mut told, true) {
                 tracing::debug!(component, "the cache is not repaired yet: {reason}");
             } else {
                 tracing::warn!(component, "the cache is not repaired yet: {reason}");
             }
-            tokio::select! {
-                biased;
-                () = wanted.next() => scope = Scope::All,
-                () = sleep(pauses.another()) => {}
+            let pause = sleep(pauses.another());
+            match due {
+                // A time that came to an end meanwhile is asked for by itself.
+                Due::All(_) => pause.await,
+                Due::Leftovers => {
+                    tokio::select! {
+                        biased;
+                        all = wanted.next() => due = all,
+                        () = pause => {}
+                    }
+                }
             }
         }
+        wanted.done(due);
     }
 
     async fn ask(&self, scope: Scope) -> Result<(), String> {

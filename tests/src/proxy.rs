@@ -18,8 +18,23 @@ enum Flow {
     Held,
     /// What the clients send gets through, the answers do not.
     Unanswered,
+    /// The same for the one connection that reaches the target from this port.
+    OneHeld(u16),
     /// Connections end as soon as they begin.
     Refused,
+}
+
+impl Flow {
+    /// Whether bytes pass on the connection of this port: what a client `asks`, or
+    /// what it is answered.
+    fn lets_through(self, on: u16, asks: bool) -> bool {
+        match self {
+            Flow::Running => true,
+            Flow::Held | Flow::Refused => false,
+            Flow::Unanswered => asks,
+            Flow::OneHeld(held) => held != on,
+        }
+    }
 }
 
 /// A relay to one address; ends with this value.
@@ -107,6 +122,11 @@ impl Proxy {
         *self.trap.lock().expect("no one panics while holding it") = Some(word);
     }
 
+    /// The same on the connection that reaches the target from this port alone.
+    pub fn hold_one(&self, port: u16) {
+        self.flow.send_replace(Flow::OneHeld(port));
+    }
+
     /// Lets everything through again, what was held included.
     pub fn release(&self) {
         self.flow.send_replace(Flow::Running);
@@ -142,11 +162,14 @@ async fn relay(
     mut flow: watch::Receiver<Flow>,
     trap: (Trap, watch::Sender<Flow>),
 ) {
-    let running = |flow: &Flow| *flow == Flow::Running;
-    if flow.wait_for(running).await.is_err() {
+    let connects = |flow: &Flow| matches!(flow, Flow::Running | Flow::OneHeld(_));
+    if flow.wait_for(connects).await.is_err() {
         return;
     }
     let Ok(far) = TcpStream::connect(target).await else {
+        return;
+    };
+    let Ok(from) = far.local_addr() else {
         return;
     };
     let _ = near.set_nodelay(true);
@@ -154,28 +177,27 @@ async fn relay(
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pump(near_in, far_out, flow.clone(), Some(trap)) => {}
-        () = pump(far_in, near_out, flow, None) => {}
+        () = pump(near_in, far_out, from.port(), flow.clone(), Some(trap)) => {}
+        () = pump(far_in, near_out, from.port(), flow, None) => {}
     }
 }
 
 /// Ends at the first end or fault of either side. What a client sends, and it
-/// alone, may spring a trap.
+/// alone, may spring a trap. `port` is the relay's own towards the target.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
+    port: u16,
     mut flow: watch::Receiver<Flow>,
     trap: Option<(Trap, watch::Sender<Flow>)>,
 ) {
+    let asks = trap.is_some();
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if let Some((trap, flow)) = &trap {
             spring(trap, flow, &buffer[..count]);
         }
-        let passes = |flow: &Flow| match flow {
-            Flow::Unanswered => trap.is_some(),
-            flow => *flow == Flow::Running,
-        };
+        let passes = |flow: &Flow| flow.lets_through(port, asks);
         if flow.wait_for(passes).await.is_err() {
             return;
         }

@@ -70,7 +70,8 @@ impl Upkeep {
         };
         let pool = parts
             .pools
-            .valkey(&valkey::Target::parse(address.expose())?)?;
+            .valkey(&valkey::Target::parse(address.expose())?)?
+            .pool;
         let settings = stream::Settings {
             key: spec.key.clone(),
             group: spec.group.clone(),
@@ -98,7 +99,8 @@ impl Upkeep {
             component: private(parts, id)?,
             pool: parts
                 .pools
-                .valkey(&valkey::Target::parse(address.expose())?)?,
+                .valkey(&valkey::Target::parse(address.expose())?)?
+                .pool,
             every: spec.every,
             metrics: metrics.clone(),
         };

@@ -71,6 +71,10 @@ pub(super) async fn dependencies(
             connections: declared.connections.try_into().context("pool size")?,
             in_flight: declared.in_flight.try_into().context("pool size")?,
             command_timeout: declared.command_timeout,
+            near: declared.near.as_ref().map(|near| valkey::NearSettings {
+                prefixes: near.prefixes.clone(),
+                size: near.size,
+            }),
             ..valkey::Settings::default()
         };
         valkey_pools.push((name, pools.declare_valkey(target, settings)));

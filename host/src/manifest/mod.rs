@@ -34,8 +34,8 @@ pub use limits::{ComponentLimits, HostLimits};
 pub use outbound::{AllowedHost, AllowedHostError, AllowedHosts};
 pub use rollout::{CanarySpec, Sticky};
 pub use spec::{
-    Build, ComponentSpec, KeyValueSpec, Migrations, Mount, PostgresPoolSpec, Route, Source, Spec,
-    ValkeyPoolSpec,
+    Build, ComponentSpec, KeyValueSpec, Migrations, Mount, NearCacheSpec, PostgresPoolSpec, Route,
+    Source, Spec, ValkeyPoolSpec,
 };
 pub use upkeep::{RepairSpec, StreamSpec};
 pub use value::Value;

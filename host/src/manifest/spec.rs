@@ -140,6 +140,18 @@ pub struct ValkeyPoolSpec {
     /// The longest wait for one reply.
     #[serde(serialize_with = "as_duration")]
     pub command_timeout: Duration,
+    /// What is kept of its values in the host's own memory.
+    pub near: Option<NearCacheSpec>,
+}
+
+/// A near cache: values of a Valkey in the host's own memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NearCacheSpec {
+    /// What the keys begin with whose values are kept; at least one.
+    pub prefixes: Vec<String>,
+    /// Bytes of memory.
+    #[serde(serialize_with = "as_size")]
+    pub size: usize,
 }
 
 /// Where the keys of a key-value store are.

@@ -5,6 +5,7 @@ mod bounds;
 mod degraded;
 mod fairness;
 mod isolation;
+mod near;
 mod replace;
 mod session;
 mod transactions;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{ADDRESS_HELP, required_address};
 use crate::config::Secret;
 use crate::manifest::reader::{Node, Table};
-use crate::manifest::spec::{PostgresPoolSpec, ValkeyPoolSpec};
+use crate::manifest::spec::{NearCacheSpec, PostgresPoolSpec, ValkeyPoolSpec};
 use crate::manifest::variables::Variables;
 
 /// Connections of a PostgreSQL pool. A server of four cores does its best with
@@ -31,6 +31,13 @@ const MOST_VALKEY_IN_FLIGHT: u32 = 1 << 20;
 /// without.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(250);
 const COMMAND_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+
+/// Half a million links of the usual length fit into a fraction of what one
+/// instance of a component may take.
+const NEAR_SIZE: usize = 32 << 20;
+const NEAR_SIZES: RangeInclusive<usize> = 1 << 20..=64 << 30;
+
+const PREFIX_HELP: &str = "write what the keys begin with, as in \"link:\"";
 
 /// A pool, its address and where that stands.
 type Declared<'a, T> = (Node<'a>, Secret, T);
@@ -103,6 +110,7 @@ fn read_valkey<'a>(
     let connections = table.positive_or("connections", VALKEY_CONNECTIONS, MOST_VALKEY);
     let in_flight = table.positive_or("in_flight", VALKEY_IN_FLIGHT, MOST_VALKEY_IN_FLIGHT);
     let command_timeout = table.duration_or("command_timeout", COMMAND_TIMEOUT, COMMAND_TIMES);
+    let near = read_near(&mut table);
     table.finish();
     let node = address?;
     // An empty address is how a node says that it has no Valkey.
@@ -113,6 +121,41 @@ fn read_valkey<'a>(
         connections,
         in_flight,
         command_timeout,
+        near,
     };
     Some((node, address, pool))
+}
+
+/// `near_cache`, the prefixes, and `near_cache_size`.
+fn read_near(table: &mut Table<'_>) -> Option<NearCacheSpec> {
+    let prefixes = table.get("near_cache").and_then(|node| node.list());
+    let prefixes = prefixes.unwrap_or_default();
+    let mut known: Vec<&str> = Vec::new();
+    for node in &prefixes {
+        let Some(prefix) = node.string() else {
+            continue;
+        };
+        if prefix.is_empty() {
+            node.fault("this must not be empty", PREFIX_HELP);
+        } else if let Some(other) = known.iter().find(|other| prefix.starts_with(**other)) {
+            node.fault(
+                format!("{prefix:?} begins with {other:?}, which is among them already"),
+                "leave it out",
+            );
+        } else {
+            known.push(prefix);
+        }
+    }
+    let size = table.size_or("near_cache_size", NEAR_SIZE, NEAR_SIZES);
+    if let Some(node) = table.get("near_cache_size").filter(|_| prefixes.is_empty()) {
+        node.fault(
+            "there is no near cache that could be of this size",
+            "name what its keys begin with, as in near_cache = [\"link:\"]",
+        );
+    }
+    if known.is_empty() {
+        return None;
+    }
+    let prefixes = known.into_iter().map(str::to_owned).collect();
+    Some(NearCacheSpec { prefixes, size })
 }

@@ -2,8 +2,9 @@
 
 use redis::{Arg, Cmd};
 
-/// The longest name listed in [`need`]; a longer one is an ordinary command.
-const LONGEST: usize = 12;
+/// The longest name that anything here asks for; a longer one is an ordinary
+/// command.
+pub(super) const LONGEST: usize = 12;
 
 const SUBSCRIPTION: &str = "its messages have no call to answer";
 const OWN_WRITES: &str = "it counts the writes of its own connection, and they are shared; \
@@ -104,14 +105,14 @@ fn refused(command: &'static str, reason: &'static str) -> Need {
 }
 
 /// A cursor stands for a number, which is no word of ours.
-fn bytes(arg: Arg<&[u8]>) -> &[u8] {
+pub(super) fn bytes(arg: Arg<&[u8]>) -> &[u8] {
     match arg {
         Arg::Simple(bytes) => bytes,
         _ => b"0",
     }
 }
 
-fn upper<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
+pub(super) fn upper<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
     let upper = buffer.get_mut(..name.len())?;
     upper.copy_from_slice(name);
     upper.make_ascii_uppercase();

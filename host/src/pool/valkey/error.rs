@@ -160,6 +160,14 @@ impl ConnectError {
             permanent: false,
         }
     }
+
+    pub(super) fn closed() -> Self {
+        Self::transient("the connection was closed")
+    }
+
+    pub(super) fn silent(time: Duration) -> Self {
+        Self::transient(format!("the server did not answer for {time:?}"))
+    }
 }
 
 impl From<RedisError> for ConnectError {

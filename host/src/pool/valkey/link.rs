@@ -1,5 +1,6 @@
 //! A place for one shared connection: who keeps it up, and what state it is in.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,18 @@ impl std::fmt::Debug for Arrivals {
     }
 }
 
+/// How the connection of a link is made, and what is done with it while it is
+/// up.
+pub(super) trait Keeper: Send + Sync + 'static {
+    fn connect(
+        &self,
+        connector: &Connector,
+    ) -> impl Future<Output = Result<Wire, ConnectError>> + Send;
+
+    /// Ends once the connection is lost or not worth keeping, and says how.
+    fn keep(&self, wire: Wire) -> impl Future<Output = (News, ConnectError)> + Send;
+}
+
 /// One shared connection that replaces itself. Dropping it closes the
 /// connection and ends the attempts.
 pub(super) struct Link {
@@ -74,14 +87,14 @@ impl Link {
         core: usize,
         target: Target,
         connector: Arc<Connector>,
-        reply_timeout: Duration,
+        keeper: impl Keeper,
         metrics: PoolMetrics,
     ) -> Self {
         let (publish, phase) = watch::channel(Phase::Connecting);
         let supervisor = Supervisor {
             target,
             connector,
-            reply_timeout,
+            keeper,
             metrics,
             publish,
         };
@@ -151,22 +164,21 @@ impl Link {
     }
 }
 
-struct Supervisor {
+struct Supervisor<K> {
     target: Target,
     connector: Arc<Connector>,
-    /// A connection that does not answer a `PING` for this long is replaced.
-    reply_timeout: Duration,
+    keeper: K,
     metrics: PoolMetrics,
     publish: watch::Sender<Phase>,
 }
 
-impl Supervisor {
+impl<K: Keeper> Supervisor<K> {
     async fn run(self) {
         let mut pauses = Pauses::default();
         let mut outage = Outage::default();
         loop {
             let mut phase = Phase::Connecting;
-            let lost = match Box::pin(self.connector.connect()).await {
+            let lost = match Box::pin(self.keeper.connect(&self.connector)).await {
                 Ok(wire) => {
                     if outage.over(&self.target) {
                         self.metrics.reconnects.inc();
@@ -199,11 +211,25 @@ impl Supervisor {
     async fn serve(&self, wire: Wire) -> (News, ConnectError) {
         let _up = Counted::new(&self.metrics.connections);
         self.publish.send_replace(Phase::Connected(wire.clone()));
+        self.keeper.keep(wire).await
+    }
+}
+
+/// Keeps a connection that carries commands until it owes a reply.
+pub(super) struct Probed {
+    /// A connection that does not answer a `PING` for this long is replaced.
+    pub(super) reply_timeout: Duration,
+}
+
+impl Keeper for Probed {
+    async fn connect(&self, connector: &Connector) -> Result<Wire, ConnectError> {
+        connector.connect().await
+    }
+
+    async fn keep(&self, wire: Wire) -> (News, ConnectError) {
         loop {
             match wire.signal.news().await {
-                news @ News::Closed => {
-                    return (news, ConnectError::transient("the connection was closed"));
-                }
+                news @ News::Closed => return (news, ConnectError::closed()),
                 news @ News::Suspect => {
                     if let Err(error) = self.probe(wire.clone()).await {
                         return (news, error);
@@ -212,7 +238,9 @@ impl Supervisor {
             }
         }
     }
+}
 
+impl Probed {
     /// Asks a connection that owes a reply whether it still lives. Replies come
     /// in the order of the commands, so one that answers late costs only those
     /// who wait; one that is silent would make everybody wait, and hold what
@@ -220,10 +248,7 @@ impl Supervisor {
     async fn probe(&self, mut wire: Wire) -> Result<(), ConnectError> {
         match timeout(self.reply_timeout, wire.ping()).await {
             Ok(answer) => answer,
-            Err(_) => Err(ConnectError::transient(format!(
-                "the server did not answer for {:?}",
-                self.reply_timeout
-            ))),
+            Err(_) => Err(ConnectError::silent(self.reply_timeout)),
         }
     }
 }

@@ -6,6 +6,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::error::ErrorKind;
+use super::near::{Families, NearMetrics};
 use super::target::Target;
 
 /// Seconds. From a reply on the same machine to four times the usual command
@@ -36,6 +37,7 @@ pub struct Metrics {
     errors: Family<Failure, Counter>,
     wait: Family<Server, Histogram>,
     latency: Family<Server, Histogram>,
+    near: Families,
 }
 
 impl Default for Metrics {
@@ -50,6 +52,7 @@ impl Default for Metrics {
             errors: Family::default(),
             wait: Family::new_with_constructor(histogram),
             latency: Family::new_with_constructor(histogram),
+            near: Families::default(),
         }
     }
 }
@@ -59,7 +62,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("valkey");
         registry.register(
             "connections",
-            "Shared connections that are up",
+            "Connections for all that are up, that of a near cache included",
             self.connections.clone(),
         );
         registry.register(
@@ -69,7 +72,7 @@ impl Metrics {
         );
         registry.register(
             "reconnects",
-            "Shared connections replaced after a loss",
+            "Connections for all that were replaced after a loss",
             self.reconnects.clone(),
         );
         registry.register(
@@ -95,6 +98,12 @@ impl Metrics {
             Unit::Seconds,
             self.latency.clone(),
         );
+        self.near.register(registry);
+    }
+
+    /// The handles of a pool's near cache.
+    pub(super) fn near(&self, target: &Target) -> NearMetrics {
+        self.near.of(&target.to_string())
     }
 
     /// The handles of one pool, looked up once: the families' locks stay off

@@ -12,6 +12,8 @@
 //! - [`Session`] is one user of the pool.
 //! - [`Line`] is a connection beside it, for the host itself.
 //! - `held` refuses appends to streams that are full.
+//! - `near` keeps values of the server in this process, where that is wanted;
+//!   `reading` is how a read goes by way of it.
 
 mod command;
 mod dedicated;
@@ -20,6 +22,8 @@ mod held;
 mod line;
 mod link;
 mod metrics;
+mod near;
+mod reading;
 mod session;
 mod settings;
 mod target;
@@ -39,15 +43,17 @@ pub use self::error::{Error, ErrorKind};
 pub use self::line::Line;
 pub use self::link::Arrivals;
 pub use self::metrics::Metrics;
+pub use self::near::{Epoch, Repairs};
 pub use self::session::Session;
-pub use self::settings::Settings;
+pub use self::settings::{NearSettings, Settings};
 pub use self::target::{AddressError, Target};
 
 use self::command::{Need, Refusal};
 use self::dedicated::Dedicated;
 use self::held::Held;
-use self::link::Link;
+use self::link::{Link, Probed};
 use self::metrics::{Counted, PoolMetrics};
+use self::near::Near;
 use self::wire::{Connector, Wire};
 use crate::pool::placement::{self, Placement};
 
@@ -67,6 +73,7 @@ struct Shared {
     room: Semaphore,
     dedicated: Arc<Dedicated>,
     held: Held,
+    near: Option<Near>,
     metrics: PoolMetrics,
 }
 
@@ -79,21 +86,36 @@ impl ValkeyPool {
         placement: Placement,
         metrics: &Metrics,
     ) -> Self {
+        let near_metrics = metrics.near(&target);
         let metrics = metrics.of(&target);
         let in_flight = settings.in_flight.get();
         let connector = Arc::new(Connector::new(&target, settings.connect_timeout, in_flight));
-        let links = (0..settings.connections.get())
+        let reply_timeout = settings.command_timeout;
+        let connections = settings.connections.get();
+        let links = (0..connections)
             .map(|index| {
                 Link::start(
                     &placement,
                     index,
                     target.clone(),
                     Arc::clone(&connector),
-                    settings.command_timeout,
+                    Probed { reply_timeout },
                     metrics.clone(),
                 )
             })
             .collect();
+        let near = settings.near.as_ref().map(|near| {
+            Near::new(near, reply_timeout, near_metrics, |tracker| {
+                Link::start(
+                    &placement,
+                    connections,
+                    target.clone(),
+                    Arc::clone(&connector),
+                    tracker,
+                    metrics.clone(),
+                )
+            })
+        });
         let dedicated = Arc::new(Dedicated::new(
             connector,
             settings.dedicated,
@@ -112,6 +134,7 @@ impl ValkeyPool {
                 room,
                 dedicated,
                 held: Held::default(),
+                near,
                 metrics,
             }),
         }
@@ -133,9 +156,19 @@ impl ValkeyPool {
     /// [`Error::Unavailable`] with the last cause once `deadline` has passed.
     /// The connections go on trying in either case.
     pub async fn warm(&self, deadline: Instant) -> Result<(), Error> {
-        futures::future::try_join_all(self.shared.links.iter().map(|link| link.warm(deadline)))
+        let Shared { links, near, .. } = &*self.shared;
+        let near = near.as_ref().map(Near::link);
+        let links = links.iter().chain(near);
+        futures::future::try_join_all(links.map(|link| link.warm(deadline)))
             .await
             .map(|_| ())
+    }
+
+    /// Says that somebody repairs what the server missed while it was away. From
+    /// now on values of the near cache's prefixes are told only after a repair.
+    /// Nothing where the pool has no near cache.
+    pub fn repaired_by(&self) -> Option<Repairs> {
+        self.shared.near.as_ref().map(Near::repairs)
     }
 
     /// Sends one command over a shared connection and waits for its reply, at
@@ -200,7 +233,8 @@ impl ValkeyPool {
         }
     }
 
-    async fn shared(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+    /// Sends one command over a shared connection, whatever the near cache knows.
+    async fn direct(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
         let wait = self.wait(deadline);
         let outcome = async {
             let _room = self.room(wait).await?;
@@ -269,9 +303,12 @@ impl ValkeyPool {
         }
     }
 
-    /// Sends a command over one connection and awaits the reply.
+    /// Sends a command over one connection and awaits the reply. All commands of
+    /// callers pass here, but for reads by way of the near cache.
     async fn exchange(&self, wire: &mut Wire, cmd: &Cmd, wait: Wait) -> Result<Value, Error> {
         self.shared.metrics.commands.inc();
+        let near = self.shared.near.as_ref();
+        let _writing = near.and_then(|near| near.writing(cmd));
         match timeout_at(wait.until, wire.connection.send_packed_command(cmd)).await {
             Ok(Ok(Value::ServerError(error))) => Err(Error::Server(error)),
             Ok(Ok(value)) => Ok(value),

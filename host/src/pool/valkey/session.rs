@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::command::{self, Effect, Need};
 use super::dedicated::Lease;
 use super::error::Error;
+use super::near::Queued;
 use super::{ValkeyPool, Wait};
 
 /// What one guest handle sends its commands through.
@@ -44,6 +45,8 @@ enum State {
 struct Bound {
     lease: Lease,
     trace: Trace,
+    /// What the commands of an open transaction may change.
+    queued: Queued,
     used: Instant,
     _idle: AbortOnDropHandle<()>,
 }
@@ -197,6 +200,7 @@ impl Session {
                 Bound {
                     lease,
                     trace: Trace::default(),
+                    queued: Queued::default(),
                     used: Instant::now(),
                     _idle: AbortOnDropHandle::new(tokio::spawn(idle)),
                 }
@@ -206,7 +210,17 @@ impl Session {
             Some(Effect::Blocks) => Wait::until(deadline),
             _ => pool.wait(deadline),
         };
+        let near = pool.shared.near.as_ref();
+        let _executing = match effect {
+            Some(Effect::Exec) => {
+                near.and_then(|near| near.executing(std::mem::take(&mut bound.queued)))
+            }
+            _ => None,
+        };
         let outcome = pool.exchange(&mut bound.lease.wire, cmd, wait).await;
+        if let Some(near) = near.filter(|_| bound.trace.multi && effect != Some(Effect::Exec)) {
+            near.queue(cmd, &mut bound.queued);
+        }
         match &outcome {
             Ok(_) | Err(Error::Server(_)) => {
                 bound.trace = bound.trace.after(effect, outcome.is_ok());

@@ -22,6 +22,17 @@ pub struct Settings {
     pub dedicated: usize,
     /// How long such a connection may go unused.
     pub idle: Duration,
+    /// What is kept of the server's values in this process; nothing by default.
+    pub near: Option<NearSettings>,
+}
+
+/// What a near cache keeps.
+#[derive(Debug, Clone)]
+pub struct NearSettings {
+    /// What the keys begin with whose values are kept.
+    pub prefixes: Vec<String>,
+    /// Bytes of keys and values, and of what keeping them takes.
+    pub size: usize,
 }
 
 impl Default for Settings {
@@ -33,6 +44,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(1),
             dedicated: 16,
             idle: Duration::from_secs(30),
+            near: None,
         }
     }
 }

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::error::ConnectError;
 use super::target::Target;
+
+/// Takes what the server says of changed keys: the keys, or nothing of any use
+/// where all of them are gone. Runs in the connection's task, in order with the
+/// replies, and before a later reply reaches who waits for it.
+pub(super) type Changes = Arc<dyn Fn(&[Value]) + Send + Sync>;
 
 /// Opens connections to one target.
 #[derive(Debug)]
@@ -55,6 +60,17 @@ impl Connector {
     ///
     /// The connection's own task runs on the runtime that polls this.
     pub(super) async fn connect(&self) -> Result<Wire, ConnectError> {
+        self.open(None).await
+    }
+
+    /// The same, and the server tells `changes` when a key that was read over
+    /// this connection is another since.
+    pub(super) async fn connect_tracking(&self, changes: Changes) -> Result<Wire, ConnectError> {
+        self.open(Some(changes)).await
+    }
+
+    async fn open(&self, changes: Option<Changes>) -> Result<Wire, ConnectError> {
+        let tracking = changes.is_some();
         let signal = Arc::new(Signal::default());
         let pushed = Arc::clone(&signal);
         // Deadlines are ours, so that one timer covers the wait for room, too.
@@ -63,7 +79,11 @@ impl Connector {
             .set_response_timeout(None)
             .set_pipeline_buffer_size(self.queue)
             .set_push_sender(move |push: PushInfo| {
-                pushed.receive(&push);
+                match (&push.kind, &changes) {
+                    (PushKind::Disconnection, _) => pushed.close(),
+                    (PushKind::Invalidate, Some(changes)) => changes(&push.data),
+                    _ => {}
+                }
                 Ok::<(), redis::aio::SendError>(())
             });
         let attempt = async {
@@ -73,6 +93,11 @@ impl Connector {
             )
             .await?;
             let mut wire = Wire { connection, signal };
+            if tracking {
+                let mut track = redis::cmd("CLIENT");
+                track.arg("TRACKING").arg("ON");
+                track.exec_async(&mut wire.connection).await?;
+            }
             wire.ping().await?;
             Ok(wire)
         };
@@ -97,13 +122,10 @@ impl Wire {
 }
 
 impl Signal {
-    /// Takes what the server, or the client library, says unasked. Messages
-    /// about changed keys would arrive here, too.
-    fn receive(&self, push: &PushInfo) {
-        if push.kind == PushKind::Disconnection {
-            self.closed.store(true, Ordering::Release);
-            self.news.notify_one();
-        }
+    /// Says that nothing that comes over the connection counts any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.news.notify_one();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -127,6 +149,11 @@ impl Signal {
             }
             self.news.notified().await;
         }
+    }
+
+    /// Waits until the connection closed.
+    pub(super) async fn closed(&self) {
+        while self.news().await != News::Closed {}
     }
 }
 

@@ -2,6 +2,7 @@
 //! is tested from outside, through components.
 
 mod fake;
+mod near;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
