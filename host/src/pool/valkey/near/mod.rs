@@ -210,9 +210,8 @@ impl State {
 
     /// A `PING` that was sent at this time was answered.
     fn answered(&self, signal: &Signal, sent: Instant) {
-        if self.trust.answered(sent, || !signal.is_closed()) {
-            self.metrics.trusted.set(1);
-        }
+        let trusted = self.trust.answered(sent, || !signal.is_closed());
+        self.metrics.trusted.set(i64::from(trusted));
     }
 
     /// A `PING` is not answered, so far: what was answered before is too long

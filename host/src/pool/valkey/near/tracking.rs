@@ -19,6 +19,9 @@ use crate::pool::valkey::wire::{Changes, Connector, News, Wire};
 /// costs the server forty small commands a second.
 const EVERY: Duration = Duration::from_millis(25);
 
+/// The same where commands have very little time. Timers know no less.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Keeps the connection of a near cache.
 pub(in crate::pool::valkey) struct Tracker {
     state: Arc<State>,
@@ -35,7 +38,7 @@ impl Tracker {
     pub(super) fn new(state: Arc<State>, command_timeout: Duration) -> Self {
         Self {
             state,
-            every: EVERY.min(command_timeout / 10),
+            every: (command_timeout / 10).clamp(SHORTEST, EVERY),
             away_after: command_timeout * 4 / 5,
             reply_timeout: command_timeout,
         }
