@@ -221,7 +221,7 @@ fn a_change_by_this_host_is_known_at_once() {
 fn a_key_that_has_expired_is_gone() {
     run(async {
         let mut rig = rig("").await;
-        let _: () = rig.outside.pset_ex(KEY, "value", 1000).await.unwrap();
+        let _: () = rig.outside.pset_ex(KEY, "value", 3000).await.unwrap();
         assert_eq!(rig.hit().await["ok"], "value");
         let mut outside = rig.outside.clone();
         while outside.exists::<_, bool>(KEY).await.unwrap() {
