@@ -7,6 +7,7 @@
 )]
 
 mod clicks;
+mod coherence;
 mod latency;
 mod swaps;
 

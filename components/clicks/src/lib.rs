@@ -27,7 +27,7 @@ async fn handle(request: Incoming) -> Answer {
     let parameters = logic::clicks(&body)?;
     let config = config().await?;
     let recorded = guest::in_time(PATIENCE, async {
-        let database = Database::open(config).await?;
+        let database = Database::shared(config).await?;
         database.execute(sql::RECORD_CLICKS, parameters).await
     });
     match recorded.await {

@@ -25,7 +25,7 @@ async fn handle(request: Incoming) -> Answer {
             let config = config().await?;
             // Who has been redirected finds the click.
             arrived::wait(config).await;
-            let database = Database::open(config).await?;
+            let database = Database::shared(config).await?;
             let found: Vec<Event> = database.rows(statement, parameters).await?;
             Ok(logic::list(page, found, request.head.query.as_deref()))
         }
@@ -33,7 +33,7 @@ async fn handle(request: Incoming) -> Answer {
             let content_type = request.header("content-type");
             let body = request.into_bytes(MAX_BODY).await?;
             let new = logic::new_event(&Fields::parse(content_type.as_deref(), &body)?)?;
-            let database = Database::open(config().await?).await?;
+            let database = Database::shared(config().await?).await?;
             let made: Option<Made> = database.row(sql::RECORD_EVENT, new.parameters()).await?;
             Ok(Reply::json(
                 201,

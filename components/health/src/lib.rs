@@ -33,7 +33,7 @@ async fn handle(request: Incoming) -> Answer {
 
 async fn database(config: &Config) -> State {
     let answer = async {
-        Database::open(config)
+        Database::shared(config)
             .await?
             .execute(sql::PING, vec![])
             .await

@@ -19,7 +19,7 @@ shared::service!(handle);
 
 async fn handle(request: Incoming) -> Answer {
     let kind = Kind::of(&request.head)?;
-    let content_type = request.header_text("content-type");
+    let [content_type] = request.header_texts(["content-type"]);
     let mut parts = Parts::new(content_type.as_deref(), request.into_body())?;
     let mut table = Table::new(kind);
     let mut import = Import::new(config().await?, kind.merge());

@@ -22,15 +22,16 @@ async fn handle(request: Incoming) -> Answer {
     let (code, visit) = match asked {
         Asked::Look(code) => (code, None),
         Asked::Visit(code) => {
+            let [referrer, user_agent] = request.header_texts(["referer", "user-agent"]);
             let visit = Visit {
                 id: logic::visit_id(guest::unix_millis(), &guest::random_bytes(16)),
-                referrer: request.header_text("referer"),
-                user_agent: request.header_text("user-agent"),
+                referrer,
+                user_agent,
             };
             (code, Some(visit))
         }
     };
-    let cached = match &links {
+    let cached = match links {
         Some(links) => links.get(&code).await,
         None => None,
     };
@@ -41,13 +42,13 @@ async fn handle(request: Incoming) -> Answer {
     {
         let known = match &visit {
             None => true,
-            Some(visit) => record(config, links.as_ref(), visit, &code, &link, version).await?,
+            Some(visit) => record(config, links, visit, &code, &link, version).await?,
         };
         if known {
             return logic::redirect(Some(link.original_url), &code);
         }
     }
-    let database = Database::open(config).await?;
+    let database = Database::shared(config).await?;
     let found: Option<Found> = match visit {
         None => {
             let parameters = vec![code.clone().into()];
@@ -95,6 +96,6 @@ async fn record(
         return Ok(true);
     }
     let parameters = visit.of_cached(code, link, version, details);
-    let database = Database::open(config).await?;
+    let database = Database::shared(config).await?;
     Ok(database.execute(sql::VISIT_CACHED, parameters).await? > 0)
 }

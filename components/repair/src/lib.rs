@@ -29,7 +29,7 @@ async fn handle(request: Incoming) -> Answer {
             None => Ok(Reply::empty(204)),
         };
     };
-    let database = Database::open(config).await?;
+    let database = Database::shared(config).await?;
     let statement = match asked {
         Asked::All => sql::ALL_INTENTS,
         Asked::Left => sql::LEFT_INTENTS,

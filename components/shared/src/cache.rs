@@ -5,7 +5,10 @@
 //! version without a target, so that a slow reader cannot put the old one back.
 //! A cache that is away is not an error: everything works without it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
@@ -78,10 +81,17 @@ impl Cached {
 pub struct Links(Connection);
 
 impl Links {
-    /// Opens a handle; None if there is no Valkey, or none to be reached.
-    pub async fn open(config: &Config) -> Option<Self> {
+    /// The instance's handle, opened by the first request that needs one and used
+    /// by all: to open one for each and to drop it is a quarter of a cached
+    /// redirect's calls. None if there is no Valkey, or none to be reached.
+    pub async fn open(config: &Config) -> Option<&'static Self> {
+        static LINKS: OnceLock<Links> = OnceLock::new();
         let address = config.valkey_url.as_deref()?;
-        answered(Connection::open(address).await).map(Self)
+        if let Some(links) = LINKS.get() {
+            return Some(links);
+        }
+        let opened = answered(Connection::open(address).await)?;
+        Some(LINKS.get_or_init(|| Self(opened)))
     }
 
     /// What the cache knows of a code. None also if it is away.

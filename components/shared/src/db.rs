@@ -1,4 +1,7 @@
-//! PostgreSQL, one handle per request.
+//! PostgreSQL, by a handle that all requests of an instance use, or one of a
+//! transaction's own.
+
+use std::sync::OnceLock;
 
 use spin_sdk::pg::{Connection, DbError, DbValue, Error, ParameterValue, PgError, QueryError};
 
@@ -35,7 +38,18 @@ impl From<Failure> for Refusal {
 }
 
 impl Database {
-    /// Opens a handle.
+    /// The instance's handle, for single statements: those of several requests may
+    /// run at the same time.
+    pub async fn shared(config: &Config) -> Result<&'static Self, Failure> {
+        static DATABASE: OnceLock<Database> = OnceLock::new();
+        if let Some(database) = DATABASE.get() {
+            return Ok(database);
+        }
+        let opened = Self::open(config).await?;
+        Ok(DATABASE.get_or_init(|| opened))
+    }
+
+    /// Opens a handle, for a transaction.
     pub async fn open(config: &Config) -> Result<Self, Failure> {
         match Connection::open(config.database_url.as_str()).await {
             Ok(connection) => Ok(Self(connection)),

@@ -73,10 +73,15 @@ impl Incoming {
         self.request.get_headers().get(name).into_iter().next()
     }
 
-    /// The first value of a header as text; what is not UTF-8 in it is replaced.
-    pub fn header_text(&self, name: &str) -> Option<String> {
-        self.header(name)
-            .map(|value| String::from_utf8_lossy(&value).into_owned())
+    /// The first values of some headers as text; what is not UTF-8 in them is
+    /// replaced.
+    pub fn header_texts<const N: usize>(&self, names: [&str; N]) -> [Option<String>; N] {
+        let headers = self.request.get_headers();
+        names.map(|name| {
+            let value = headers.get(name).into_iter().next()?;
+            let text = String::from_utf8(value);
+            Some(text.unwrap_or_else(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()))
+        })
     }
 
     /// The body as it arrives.

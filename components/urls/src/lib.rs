@@ -32,22 +32,22 @@ async fn handle(request: Incoming) -> Answer {
             let (statement, position, rows) = page.statement(filter.list());
             let mut parameters = filter.parameters();
             parameters.extend([position.into(), rows.into()]);
-            let found: Vec<Url> = Database::open(config)
+            let found: Vec<Url> = Database::shared(config)
                 .await?
                 .rows(statement, parameters)
                 .await?;
             Ok(logic::list(page, found, request.head.query.as_deref()))
         }
-        Route::Read(id) => read(&Database::open(config).await?, id).await,
+        Route::Read(id) => read(Database::shared(config).await?, id).await,
         Route::Create => {
             let (content_type, body) = body(request).await?;
             let new = logic::new_url(&Fields::parse(content_type.as_deref(), &body)?)?;
-            create(&Database::open(config).await?, new).await
+            create(Database::shared(config).await?, new).await
         }
         Route::Change(id) => {
             let (content_type, body) = body(request).await?;
             let change = logic::change(&Fields::parse(content_type.as_deref(), &body)?)?;
-            let database = Database::open(config).await?;
+            let database = Database::shared(config).await?;
             if change.is_empty() {
                 return read(&database, id).await;
             }
@@ -70,7 +70,7 @@ async fn handle(request: Incoming) -> Answer {
             Ok(Reply::json(200, &url))
         }
         Route::Delete(id) => {
-            let database = Database::open(config).await?;
+            let database = Database::shared(config).await?;
             let parameters = vec![id.into(), config.valkey_url.is_some().into()];
             let gone: Option<Gone> = database.row(sql::DELETE_URL, parameters).await?;
             let Gone {

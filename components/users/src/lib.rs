@@ -74,8 +74,8 @@ async fn handle(request: Incoming) -> Answer {
     }
 }
 
-async fn database() -> Result<Database, Refusal> {
-    Ok(Database::open(config().await?).await?)
+async fn database() -> Result<&'static Database, Refusal> {
+    Ok(Database::shared(config().await?).await?)
 }
 
 async fn body(request: Incoming) -> Result<(Option<Vec<u8>>, Vec<u8>), Refusal> {

@@ -34,8 +34,9 @@ impl Repairs {
     /// [`done`](Self::done).
     pub async fn wanted(&mut self) -> Epoch {
         let due = |standing: &Standing| standing.answers && !standing.repaired;
-        match self.standing.wait_for(due).await {
-            Ok(standing) => Epoch(standing.epoch),
+        let epoch = self.standing.wait_for(due).await.map(|it| it.epoch);
+        match epoch {
+            Ok(epoch) => Epoch(epoch),
             Err(_) => pending().await,
         }
     }
