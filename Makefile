@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test bench lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -15,6 +15,10 @@ TEST := $(CARGO) test --release --lib --test e2e --test imports --test load -p w
 
 WARMLINK := target/release/warmlink
 
+# The yardstick is of what is shipped; `release` is sooner built.
+BENCH_PROFILE ?= dist
+BENCHES := bench bench-ceiling bench-peer
+
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -27,11 +31,18 @@ dev: setup host components ## As `up`; a saved source is built and swapped in, w
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)
 
-lint: setup ## Formatting, clippy with warnings as errors, imports that point down
+bench: setup ## The yardstick: native servers, bare wasmtime and this host in turn, 8 minutes (ONLY=hello,head BENCH_PROFILE=release)
+	@sh scripts/wrk.sh
+	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
+	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
+	WARMLINK_BIN=$(CURDIR)/target/$(BENCH_PROFILE)/warmlink target/$(BENCH_PROFILE)/bench $(if $(ONLY),--only $(ONLY))
+
+lint: setup ## Formatting, clippy with warnings as errors, imports that point down, the yardstick's arithmetic
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p layers -- -D warnings
+	$(CARGO) clippy --release --all-targets $(addprefix -p ,$(BENCHES)) -- -D warnings
 	$(CARGO) clippy --profile guest --target wasm32-wasip2 -p shared $(addprefix -p ,$(COMPONENTS) $(GUESTS)) -- -D warnings
-	$(CARGO) test --release -p layers
+	$(CARGO) test --release -p layers -p bench -p bench-ceiling
 
 fmt: ## Format every file
 	$(CARGO) fmt --all
