@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use redis::aio::MultiplexedConnection;
+use tokio_postgres::Client;
 use warmlink_tests::Api;
 use warmlink_tests::database::connect;
 
@@ -22,9 +23,13 @@ INSERT INTO codes (code, url_id) SELECT short_code, id FROM made";
 /// to be cached come first, so that their ids run from 1.
 ///
 /// # Errors
-/// Where the database refuses.
+/// Where the database refuses, or does not keep what it confirms.
 pub(crate) async fn tables(address: &str) -> anyhow::Result<()> {
     let database = connect(address).await;
+    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+        let value = shown(&database, setting).await?;
+        ensure!(value == "on", "PostgreSQL's {setting} is {value}");
+    }
     for (letter, count) in [("c", CACHED), ("p", UNCACHED)] {
         let count = i64::try_from(count)?;
         database.execute(LINKS, &[&letter, &count]).await?;
@@ -79,6 +84,10 @@ pub(crate) async fn visits(address: &str) -> anyhow::Result<u64> {
 /// Where the database refuses.
 pub(crate) async fn version(address: &str) -> anyhow::Result<String> {
     let database = connect(address).await;
-    let row = database.query_one("SHOW server_version", &[]).await?;
+    shown(&database, "server_version").await
+}
+
+async fn shown(database: &Client, setting: &str) -> anyhow::Result<String> {
+    let row = database.query_one(&format!("SHOW {setting}"), &[]).await?;
     Ok(row.try_get(0)?)
 }

@@ -65,6 +65,12 @@ impl Server {
         self.pid
     }
 
+    /// Ends it, and waits for that.
+    pub(crate) async fn stop(mut self) {
+        // An error says that it has ended already.
+        let _ = self.child.kill().await;
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -144,7 +144,7 @@ mod tests {
             "1970-01-01, commit abc, dirty, profile `dist`",
             "A CPU, 2 cores, 24 GiB, Linux 6.1",
             "medians of 3 rounds of 2 s",
-            "| 61,234 |",
+            " 61,234 |",
             "| 90 MB ",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -99,7 +99,10 @@ impl Stage {
     /// Ends all of it, and waits for the host and the servers of data.
     pub(crate) async fn stop(mut self) {
         // Those that would complain of the loss of their database go first.
-        self.natives.clear();
+        for (_, native) in self.natives {
+            native.stop().await;
+        }
+        self.wasmtime.stop().await;
         self.host.terminate().await;
         drop(self.services.stop().await);
     }

@@ -177,8 +177,7 @@ mod tests {
 
     #[test]
     fn a_walk_is_told_in_numbers() {
-        let walk = crate::work::MISS.request;
-        let told = arguments(&walk, 40, 2);
+        let told = arguments(&crate::work::MISS.request, 40, 2);
         assert_eq!(told[..3], ["GET", "/p%07d", ""]);
         assert_eq!((told[3].as_str(), told[7].as_str()), ("40", "2"));
         assert_eq!(arguments(&crate::work::HELLO.request, 40, 2).len(), 3);
