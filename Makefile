@@ -31,7 +31,7 @@ dev: setup host components ## As `up`; a saved source is built and swapped in, w
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)
 
-bench: setup ## The yardstick: native servers, bare wasmtime and this host in turn, 8 minutes (ONLY=hello,head BENCH_PROFILE=release)
+bench: setup ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)
 	@sh scripts/wrk.sh
 	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
 	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
