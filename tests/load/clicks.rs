@@ -127,7 +127,7 @@ fn no_click_is_lost_or_doubled_while_hosts_are_killed_and_the_consumer_is_swappe
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let recorded = recorded(&database).await;
-        let answered = crowd.answered.lock().unwrap();
+        let answered = crowd.answered.lock().unwrap().clone();
         let lost = answered.iter().filter(|it| !recorded.contains_key(it));
         let doubled = recorded.values().filter(|count| **count > 1).count();
         let surplus = recorded.keys().filter(|it| !answered.contains(it)).count();
