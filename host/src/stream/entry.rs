@@ -111,26 +111,22 @@ impl Batch {
 
     /// The id that the next read goes on after.
     pub(super) fn last(&self) -> Option<&str> {
-        let entry = self.entries.last().map(|entry| entry.id.as_str());
-        let gone = self.gone.last().map(String::as_str);
-        entry.max_by_order(gone)
+        let entries = self.entries.iter().map(|entry| entry.id.as_str());
+        let gone = self.gone.iter().map(String::as_str);
+        // Each of the two is in order.
+        entries
+            .last()
+            .into_iter()
+            .chain(gone.last())
+            .max_by_key(|id| order(id))
     }
 }
 
-/// The later of two ids, either of which may be missing.
-trait Later<'a> {
-    fn max_by_order(self, other: Option<&'a str>) -> Option<&'a str>;
-}
-
-impl<'a> Later<'a> for Option<&'a str> {
-    fn max_by_order(self, other: Option<&'a str>) -> Option<&'a str> {
-        let order = |id: &&str| {
-            let (millis, number) = id.split_once('-').unwrap_or((id, "0"));
-            let number_of = |digits: &str| digits.parse::<u64>().unwrap_or_default();
-            (number_of(millis), number_of(number))
-        };
-        self.into_iter().chain(other).max_by_key(order)
-    }
+/// What entries are ordered by: both of an id's numbers.
+fn order(id: &str) -> (u64, u64) {
+    let (millis, number) = id.split_once('-').unwrap_or((id, "0"));
+    let number_of = |digits: &str| digits.parse().unwrap_or_default();
+    (number_of(millis), number_of(number))
 }
 
 fn pair(value: Value) -> Result<(Value, Value), Malformed> {
@@ -259,9 +255,8 @@ mod tests {
 
     #[test]
     fn ids_are_compared_as_numbers() {
-        assert_eq!(Some("9-0").max_by_order(Some("10-0")), Some("10-0"));
-        assert_eq!(Some("10-2").max_by_order(Some("10-10")), Some("10-10"));
-        assert_eq!(None.max_by_order(Some("1-0")), Some("1-0"));
+        assert!(order("9-0") < order("10-0"));
+        assert!(order("10-2") < order("10-10"));
         assert_eq!(
             Entry::appended_at(b"1700000000000-3"),
             Some(1_700_000_000_000)
