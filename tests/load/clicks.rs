@@ -145,16 +145,12 @@ fn no_click_is_lost_or_doubled_while_hosts_are_killed_and_the_consumer_is_swappe
         );
         assert_eq!(lost.count(), 0, "clicks were lost");
         assert_eq!((doubled, dead), (0, 0));
-        assert!(
-            surplus <= broken,
-            "{surplus} clicks of {broken} broken requests"
-        );
-        assert!(answered.len() as u64 >= wanted - broken as u64);
-        // By the stream, for the most part.
-        assert!(
-            broken <= CLIENTS * KILLS as usize,
-            "{broken} requests broke"
-        );
+        // What was in flight at a kill may have been recorded; besides, a client may
+        // have connected to a host that was on its way out, and was not read from.
+        let in_flight = CLIENTS * KILLS as usize;
+        assert!(surplus <= in_flight, "{surplus} clicks of no answer");
+        assert!(broken <= 2 * in_flight, "{broken} requests broke");
+        assert_eq!(answered.len() + broken, wanted as usize);
     });
 }
 
