@@ -1,6 +1,7 @@
 //! Reads that go by way of the near cache.
 
 use redis::{Cmd, Pipeline, Value};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
@@ -16,7 +17,12 @@ impl ValkeyPool {
             return self.direct(cmd, deadline).await;
         };
         match look {
-            Look::Hit(value) => Ok(value),
+            Look::Hit(value) => {
+                // To a guest this is a wait like any other, and to its neighbours
+                // a chance: whoever reads on and on is no spinning guest.
+                consume_budget().await;
+                Ok(value)
+            }
             Look::Refused => self.counted(Err(near::not_repaired())),
             Look::Bypass => self.past(near, cmd, deadline).await,
             Look::Join(seat) => self.wait_for(seat, near, cmd, deadline).await,

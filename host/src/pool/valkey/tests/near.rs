@@ -98,6 +98,24 @@ async fn what_was_read_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn who_reads_on_and_on_lets_others_have_their_turn() {
+    let (fake, pool) = rig(|_| {}).await;
+    hit(&fake, &pool).await;
+    let reader = pool.clone();
+    let reading = tokio::spawn(async move {
+        loop {
+            get(&reader).await;
+        }
+    });
+    // On one thread, all of this waits for a turn. Without one the cache would
+    // lose trust in the end, and the reader wait for the server.
+    assert_eq!(send(&pool, "ECHO a").await.unwrap(), text("a"));
+    assert_eq!(lookups(&pool).bypasses, 0);
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_known_too_until_it_is() {
     let (fake, pool) = rig(|_| {}).await;
     assert_eq!(hit(&fake, &pool).await, Value::Nil);
