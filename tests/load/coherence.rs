@@ -3,6 +3,7 @@
 //! between, none that starts after the time that a repair takes.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -149,8 +150,10 @@ fn no_node_answers_from_the_past() {
 
         world.trouble(PART);
         signal(valkey.valkey_pid(), "KILL");
-        drop(valkey);
-        valkey = wanted().start().await;
+        let state = valkey.stop().await;
+        forget(state.path());
+        valkey = wanted().start_in(state).await;
+        assert_eq!(key_count(&valkey).await, 0);
         for proxy in &proxies {
             proxy.retarget(&authority(&valkey));
         }
@@ -174,10 +177,24 @@ fn no_node_answers_from_the_past() {
         world.part("healed");
         let (reads, hot) = (world.reads.load(Relaxed), world.hot.load(Relaxed));
         let stale = world.stale.lock().unwrap();
-        assert!(stale.is_empty(), "{} stale reads: {:#?}", stale.len(), &stale[..stale.len().min(8)]);
-        assert!(reads > 10_000 && hot > 1_000, "{reads} reads, {hot} of the latest write");
-        let hits = hosts[0].metrics().await.sum("warmlink_valkey_near_lookups_total", &[("outcome", "hit")]);
-        assert!(hits.is_some_and(|hits| hits > 0.0), "the near cache was used: {hits:?}");
+        assert!(
+            stale.is_empty(),
+            "{} stale reads: {:#?}",
+            stale.len(),
+            &stale[..stale.len().min(8)]
+        );
+        assert!(
+            reads > 10_000 && hot > 1_000,
+            "{reads} reads, {hot} of the latest write"
+        );
+        let hits = hosts[0]
+            .metrics()
+            .await
+            .sum("warmlink_valkey_near_lookups_total", &[("outcome", "hit")]);
+        assert!(
+            hits.is_some_and(|hits| hits > 0.0),
+            "the near cache was used: {hits:?}"
+        );
     });
 }
 
@@ -288,7 +305,9 @@ async fn read(world: Arc<World>, node: usize) {
         };
         world.reads.fetch_add(1, Relaxed);
         if !link.allows(due, found) {
-            let late = link.writes.read().unwrap()[due].answered.map(|at| began - at);
+            let late = link.writes.read().unwrap()[due]
+                .answered
+                .map(|at| began - at);
             world.stale.lock().unwrap().push(format!(
                 "{} of node {node}: {found:?} though {due} was answered {late:?} before ({grace:?} \
                  granted)",
@@ -319,7 +338,12 @@ async fn write(world: Arc<World>, node: usize) {
             }
             Some(_) => {
                 let body = json!({ "original_url": page(0) });
-                (Method::POST, "/urls".to_owned(), Some(body), StatusCode::CREATED)
+                (
+                    Method::POST,
+                    "/urls".to_owned(),
+                    Some(body),
+                    StatusCode::CREATED,
+                )
             }
             None => {
                 let path = format!("/urls/{}", link.id);
@@ -346,7 +370,10 @@ async fn write(world: Arc<World>, node: usize) {
                 }
             }
             Ok((status, _, body)) => {
-                panic!("{method} {path} answered {status}: {}", String::from_utf8_lossy(&body))
+                panic!(
+                    "{method} {path} answered {status}: {}",
+                    String::from_utf8_lossy(&body)
+                )
             }
             Err(_) => {
                 world.broken.fetch_add(1, Relaxed);
@@ -408,12 +435,30 @@ async fn direct(valkey: &Services) -> redis::aio::MultiplexedConnection {
 
 async fn save(valkey: &Services) {
     let mut connection = direct(valkey).await;
-    let () = redis::cmd("SAVE").query_async(&mut connection).await.unwrap();
+    let () = redis::cmd("SAVE")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
 }
 
 async fn key_count(valkey: &Services) -> u64 {
     let mut connection = direct(valkey).await;
-    redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap()
+    redis::cmd("DBSIZE")
+        .query_async(&mut connection)
+        .await
+        .unwrap()
+}
+
+/// Removes what a server would restore.
+fn forget(state: &Path) {
+    for entry in std::fs::read_dir(state).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            forget(&path);
+        } else if path.extension().is_some_and(|it| it == "rdb") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }
 
 /// Ends every connection over which the server tells of changes.

@@ -185,7 +185,8 @@ fn respond(reply: Reply) -> Result<Response, ErrorCode> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    if !reply.body.is_empty() {
+    // Where it is known that nothing follows the head, nothing is waited for.
+    if reply.status != 204 {
         headers.push((
             "content-length".to_owned(),
             reply.body.len().to_string().into_bytes(),

@@ -63,6 +63,8 @@ pub async fn serve(
         let (service, client) = (service.clone(), client.clone());
         async move { Ok::<_, std::convert::Infallible>(service.respond(client, request).await) }
     });
+    // The host ends once nobody listens for its drain any more.
+    let _held = drain.clone();
     // Looked at only when it was woken: each look at the channel itself takes a lock
     // that all connections share, and a connection is polled several times a request.
     let mut told: FuturesUnordered<_> = std::iter::once(told_to_drain(drain)).collect();

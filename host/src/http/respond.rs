@@ -126,10 +126,17 @@ pub async fn from_guest(
 ) -> Result<Response<ResponseBody>, (Failure, Exchange)> {
     let (mut parts, mut body) = response.into_parts();
     let mut first = BytesMut::new();
-    let gathered = tokio::time::timeout(WHOLE_WAIT, gather(&mut body, &mut first)).await;
+    let declared = declared(&parts.headers);
+    let gathered = if declared == Some(0) {
+        // Nothing is to come: no timer, and no other turn of the guest's.
+        body.complete();
+        Ok(Ok(true))
+    } else {
+        tokio::time::timeout(WHOLE_WAIT, gather(&mut body, &mut first, declared)).await
+    };
     let content = match gathered {
         Ok(Ok(true)) => {
-            match declared(&parts.headers) {
+            match declared {
                 // Only where there is to be a body; 304 and `HEAD` speak of one
                 // that would be.
                 Some(length) if length != first.len() as u64 => {
@@ -166,10 +173,19 @@ pub async fn from_guest(
     Ok(response)
 }
 
-/// Reads up to [`WHOLE_BYTES`]; answers whether that was all. What was read
-/// stays in `bytes` when the wait is given up.
-async fn gather(body: &mut GuestBody, bytes: &mut BytesMut) -> Result<bool, BodyError> {
+/// Reads up to [`WHOLE_BYTES`]; answers whether that was all: the guest has ended
+/// the body, or sent all of the length that it gave it. What was read stays in
+/// `bytes` when the wait is given up.
+async fn gather(
+    body: &mut GuestBody,
+    bytes: &mut BytesMut,
+    declared: Option<u64>,
+) -> Result<bool, BodyError> {
     while bytes.len() <= WHOLE_BYTES {
+        if declared.is_some_and(|length| length > 0 && length == bytes.len() as u64) {
+            body.complete();
+            return Ok(true);
+        }
         let Some(frame) = body.frame().await else {
             return Ok(true);
         };

@@ -115,10 +115,7 @@ impl Pools {
     ///
     /// # Errors
     /// [`TooManyPools`].
-    pub fn postgres(
-        &self,
-        target: &postgres::Target,
-    ) -> Result<Found<PostgresPool>, TooManyPools> {
+    pub fn postgres(&self, target: &postgres::Target) -> Result<Found<PostgresPool>, TooManyPools> {
         find_or(&self.postgres, target, |target| {
             PostgresPool::new(
                 target,
