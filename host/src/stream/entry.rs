@@ -111,14 +111,10 @@ impl Batch {
 
     /// The id that the next read goes on after.
     pub(super) fn last(&self) -> Option<&str> {
-        let entries = self.entries.iter().map(|entry| entry.id.as_str());
-        let gone = self.gone.iter().map(String::as_str);
         // Each of the two is in order.
-        entries
-            .last()
-            .into_iter()
-            .chain(gone.last())
-            .max_by_key(|id| order(id))
+        let entry = self.entries.last().map(|entry| entry.id.as_str());
+        let gone = self.gone.last().map(String::as_str);
+        entry.into_iter().chain(gone).max_by_key(|id| order(id))
     }
 }
 
