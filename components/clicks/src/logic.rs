@@ -4,15 +4,26 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::{Head, Method, Refusal, click};
 use spin_sdk::pg::ParameterValue;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// An entry as the host delivers it.
 #[derive(Deserialize)]
-struct Entry {
+struct Entry<'a> {
     id: String,
-    /// A value that is no text is an object, and no click's.
-    fields: HashMap<String, serde_json::Value>,
+    #[serde(borrow)]
+    fields: Fields<'a>,
+}
+
+/// The fields of a click, by the names that [`click`] gives them. A value that is no
+/// text is an object, and no click's.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    c: Option<&'a RawValue>,
+    #[serde(borrow)]
+    u: Option<&'a RawValue>,
+    #[serde(borrow)]
+    d: Option<&'a RawValue>,
 }
 
 /// 404 and 405 for what is no delivery.
@@ -27,26 +38,26 @@ pub(crate) fn route(head: &Head) -> Result<(), Refusal> {
 /// The parameters of [`shared::sql::RECORD_CLICKS`]. 400 that names the first
 /// entry that is no click.
 pub(crate) fn clicks(body: &[u8]) -> Result<Vec<ParameterValue>, Refusal> {
-    let entries: Vec<Entry> = serde_json::from_slice(body)
+    let entries: Vec<Entry<'_>> = serde_json::from_slice(body)
         .map_err(|error| Refusal::invalid(format!("not a list of entries: {error}")))?;
     let mut ids = Vec::with_capacity(entries.len());
     let mut urls = Vec::with_capacity(entries.len());
     let mut seconds = Vec::with_capacity(entries.len());
     let mut details = Vec::with_capacity(entries.len());
-    for Entry { id, mut fields } in entries {
-        let mut text = |name: &str| match fields.remove(name) {
-            Some(serde_json::Value::String(text)) => Ok(text),
-            _ => Err(no_click(&id, name, "must be a text")),
+    for Entry { id, fields } in entries {
+        let text = |name: &str, value: Option<&RawValue>| {
+            let text = value.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+            text.ok_or_else(|| no_click(&id, name, "must be a text"))
         };
-        let click = text(click::ID)?;
+        let click = text(click::ID, fields.c)?;
         let click = Uuid::try_parse(&click)
             .ok()
             .and_then(|click| Some((click, click::made_at(click)?)))
             .ok_or_else(|| no_click(&id, click::ID, "must be a UUID of version 7"))?;
-        let url: i64 = text(click::URL_ID)?
+        let url: i64 = text(click::URL_ID, fields.u)?
             .parse()
             .map_err(|_| no_click(&id, click::URL_ID, "must be an integer"))?;
-        let object = text(click::DETAILS)?;
+        let object = text(click::DETAILS, fields.d)?;
         if !is_object(&object) {
             return Err(no_click(&id, click::DETAILS, "must be a JSON object"));
         }
