@@ -6,6 +6,7 @@
 
 mod fill;
 mod goals;
+mod growth;
 mod machine;
 mod measure;
 mod process;
@@ -40,6 +41,9 @@ struct Args {
     /// Some of the works alone, and no record of them.
     #[arg(long, value_delimiter = ',', value_parser = work::named)]
     only: Vec<&'static Work>,
+    /// Compare a table of few links with one of many, and nothing else.
+    #[arg(long)]
+    growth: bool,
     /// Runs of each server at each number of connections.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -58,7 +62,13 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match bench(&Args::parse()).await {
+    let args = Args::parse();
+    let done = if args.growth {
+        growth::growth().await
+    } else {
+        bench(&args).await
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench   void: {error:#}");
