@@ -5,7 +5,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
-use super::near::{self, Kept, Landing, Look, Near, Pilot, Seat};
+use super::near::{self, Answer, Kept, Landing, Look, Near, Pilot, Seat};
 use super::{ValkeyPool, Wait};
 
 impl ValkeyPool {
@@ -95,7 +95,7 @@ impl ValkeyPool {
         match answer {
             // It may come from before the server was away.
             Ok(_) if near.refuses() => pilot.give_up(Landing::Lost),
-            Ok((value, life)) => {
+            Ok(Answer { value, life }) => {
                 let signal = &wire.signal;
                 pilot.land(Landing::Answer(value), Kept { signal, sent, life });
             }

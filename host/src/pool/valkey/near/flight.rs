@@ -92,11 +92,17 @@ pub(in crate::pool::valkey) struct Kept<'a> {
     pub(in crate::pool::valkey) life: Option<Duration>,
 }
 
-/// Reads the replies to `GET` and `PTTL`: the answer, and how long it may be
-/// kept after the question was sent; not at all where the two do not agree.
-pub(in crate::pool::valkey) fn read(
-    replies: Vec<Value>,
-) -> Result<(Option<Arc<[u8]>>, Option<Duration>), Error> {
+/// What the server says of a key.
+pub(in crate::pool::valkey) struct Answer {
+    /// None where it has no such key.
+    pub(in crate::pool::valkey) value: Option<Arc<[u8]>>,
+    /// How long this may be kept after the question was sent, if at all.
+    pub(in crate::pool::valkey) life: Option<Duration>,
+}
+
+/// Reads the replies to `GET` and `PTTL`. Where they do not agree, the key has
+/// changed in between.
+pub(in crate::pool::valkey) fn read(replies: Vec<Value>) -> Result<Answer, Error> {
     let mut replies = replies.into_iter();
     let value = match replies.next() {
         Some(Value::BulkString(value)) => Some(Arc::from(value)),
@@ -111,7 +117,7 @@ pub(in crate::pool::valkey) fn read(
         }
         _ => None,
     };
-    Ok((value, life))
+    Ok(Answer { value, life })
 }
 
 #[cfg(test)]
@@ -123,7 +129,7 @@ mod tests {
     }
 
     fn life(value: Value, left: i64) -> Option<Duration> {
-        read(vec![value, Value::Int(left)]).unwrap().1
+        read(vec![value, Value::Int(left)]).unwrap().life
     }
 
     #[test]

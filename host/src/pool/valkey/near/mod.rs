@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 pub use self::repairs::{Epoch, Repairs};
 
-pub(super) use self::flight::{Kept, Landing, Pilot, Seat, read};
+pub(super) use self::flight::{Answer, Kept, Landing, Pilot, Seat, read};
 pub(super) use self::metrics::{Families, NearMetrics};
 pub(super) use self::writes::{Queued, Writing};
 
