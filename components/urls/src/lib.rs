@@ -49,7 +49,7 @@ async fn handle(request: Incoming) -> Answer {
             let change = logic::change(&Fields::parse(content_type.as_deref(), &body)?)?;
             let database = Database::shared(config).await?;
             if change.is_empty() {
-                return read(&database, id).await;
+                return read(database, id).await;
             }
             let mut parameters = vec![id.into()];
             parameters.extend(change.parameters());
@@ -65,7 +65,7 @@ async fn handle(request: Incoming) -> Answer {
                     version,
                     link: url.is_active.then_some(link),
                 };
-                publish(config, &database, &url.short_code, &cached).await;
+                publish(config, database, &url.short_code, &cached).await;
             }
             Ok(Reply::json(200, &url))
         }
@@ -79,7 +79,7 @@ async fn handle(request: Incoming) -> Answer {
             } = gone.ok_or_else(|| logic::unknown(id))?;
             publish(
                 config,
-                &database,
+                database,
                 &short_code,
                 &Cached {
                     version,
