@@ -4,7 +4,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use url::Url;
 
 use crate::services::{self, Services};
-use crate::unique;
+use crate::{address, unique};
 
 /// An empty database; it goes with its server.
 pub struct Database {
@@ -61,19 +61,17 @@ impl Database {
     /// # Panics
     /// Never: the address was parsed before.
     pub fn authority(&self) -> String {
-        let url: Url = self.url.parse().expect("parsed before");
-        let host = url.host_str().expect("a TCP address");
-        format!("{host}:{}", url.port().unwrap_or(5432))
+        address::authority(&self.url)
     }
 
     /// The same database through another port of this machine.
     pub fn url_through(&self, port: u16) -> String {
-        through(&self.url, port)
+        address::through(&self.url, port)
     }
 
     /// The same as the hosts' own role.
     pub fn control_url_through(&self, port: u16) -> String {
-        through(&self.control_url, port)
+        address::through(&self.control_url, port)
     }
 
     /// A connection of the test's own.
@@ -110,11 +108,4 @@ pub async fn connect(url: &str) -> Client {
         let _ = connection.await;
     });
     client
-}
-
-fn through(url: &str, port: u16) -> String {
-    let mut url: Url = url.parse().expect("parsed before");
-    url.set_host(Some("127.0.0.1")).expect("a host can be set");
-    url.set_port(Some(port)).expect("a port can be set");
-    url.into()
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::panic, reason = "this is how a test fails")]
 
+mod address;
 pub mod client;
 pub mod control;
 pub mod csv;

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::paths;
+use crate::{address, paths};
 
 /// A cluster is initialised and started well within this, on a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -163,6 +163,22 @@ impl Services {
             .valkey_url
             .as_deref()
             .expect("a Valkey was started")
+    }
+
+    /// The Valkey's address, as `host:port`.
+    ///
+    /// # Panics
+    /// Where no Valkey was asked for.
+    pub fn valkey_authority(&self) -> String {
+        address::authority(self.valkey_url())
+    }
+
+    /// The same Valkey through another port of this machine.
+    ///
+    /// # Panics
+    /// Where no Valkey was asked for.
+    pub fn valkey_url_through(&self, port: u16) -> String {
+        address::through(self.valkey_url(), port)
     }
 
     /// # Panics

@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use warmlink_tests::proxy::Proxy;
 use warmlink_tests::rig::{self, Application};
-use warmlink_tests::services::{Services, Wanted, signal};
+use warmlink_tests::services::{Wanted, signal};
 use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, run};
 
 async fn valkey(application: &Application) -> MultiplexedConnection {
@@ -229,17 +229,12 @@ fn with_the_cache_stopped_midway_redirects_go_on_and_every_visit_is_counted() {
         // What it has acknowledged survives its end, whatever moment that comes at.
         let wanted = || Wanted::default().valkey(&[("appendfsync", "always")]);
         let server = wanted().start().await;
-        let port = |services: &Services| {
-            let address: url::Url = services.valkey_url().parse().unwrap();
-            format!("127.0.0.1:{}", address.port().unwrap())
-        };
-        let proxy = Proxy::start(&port(&server)).await;
-        let mut address: url::Url = server.valkey_url().parse().unwrap();
-        address.set_port(Some(proxy.port())).unwrap();
+        let proxy = Proxy::start(&server.valkey_authority()).await;
+        let address = server.valkey_url_through(proxy.port());
         let database = Database::create().await;
         let options = HostOptions::new(Manifest::application())
             .database(database.url())
-            .valkey(address.as_str());
+            .valkey(&address);
         let host = Host::start(options).await;
         let api = host.api();
         let url = rig::a_url(&api).await;
@@ -282,7 +277,7 @@ fn with_the_cache_stopped_midway_redirects_go_on_and_every_visit_is_counted() {
         .await;
         // With what it had: clicks that were in the stream are recorded now.
         let server = wanted().start_in(server.stop().await).await;
-        proxy.retarget(&port(&server));
+        proxy.retarget(&server.valkey_authority());
         proxy.cut();
         let client = database.connect().await;
         let id = i64::try_from(url["id"].as_u64().unwrap()).unwrap();

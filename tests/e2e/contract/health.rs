@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use url::Url;
 use warmlink_tests::proxy::Proxy;
 use warmlink_tests::services::shared_valkey;
 use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, Reply, eventually, rig, run};
@@ -16,16 +15,12 @@ struct Relayed {
 
 async fn relayed() -> Relayed {
     let database = Database::create().await;
-    let valkey: Url = shared_valkey().await.valkey_url().parse().unwrap();
-    let valkey_at = format!("{}:{}", valkey.host_str().unwrap(), valkey.port().unwrap());
+    let valkey = shared_valkey().await;
     let to_database = Proxy::start(&database.authority()).await;
-    let to_valkey = Proxy::start(&valkey_at).await;
-    let mut valkey_url = valkey;
-    valkey_url.set_port(Some(to_valkey.port())).unwrap();
-    valkey_url.set_host(Some("127.0.0.1")).unwrap();
+    let to_valkey = Proxy::start(&valkey.valkey_authority()).await;
     let options = HostOptions::new(Manifest::application())
         .database(&database.url_through(to_database.port()))
-        .valkey(valkey_url.as_str());
+        .valkey(&valkey.valkey_url_through(to_valkey.port()));
     Relayed {
         host: Host::start(options).await,
         database: to_database,

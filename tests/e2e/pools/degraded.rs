@@ -13,13 +13,12 @@ use super::valkey::{get, manifest, recovers};
 #[test]
 fn without_valkey_the_port_opens_after_a_few_seconds_and_takes_it_up_later() {
     run(async {
-        let mut url: url::Url = shared_valkey().await.valkey_url().parse().unwrap();
-        let authority = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-        let proxy = Proxy::start(&authority).await;
+        let valkey = shared_valkey().await;
+        let proxy = Proxy::start(&valkey.valkey_authority()).await;
         proxy.refuse();
-        url.set_port(Some(proxy.port())).unwrap();
+        let url = valkey.valkey_url_through(proxy.port());
         let begun = Instant::now();
-        let host = Host::start(HostOptions::new(manifest()).valkey(url.as_str())).await;
+        let host = Host::start(HostOptions::new(manifest()).valkey(&url)).await;
         let took = begun.elapsed();
         assert!(took > Duration::from_secs(1), "it was waited for: {took:?}");
         assert!(took < Duration::from_secs(20), "not for long: {took:?}");

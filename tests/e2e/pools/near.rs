@@ -48,11 +48,8 @@ struct Rig {
 
 async fn rig(keys: &str) -> Rig {
     let valkey = Wanted::default().valkey(&[]).start().await;
-    let mut url: url::Url = valkey.valkey_url().parse().unwrap();
-    let authority = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-    let proxy = Proxy::start(&authority).await;
-    url.set_port(Some(proxy.port())).unwrap();
-    let address = url.to_string();
+    let proxy = Proxy::start(&valkey.valkey_authority()).await;
+    let address = valkey.valkey_url_through(proxy.port());
     let host = Host::start(HostOptions::new(manifest(keys)).valkey(&address)).await;
     let client = redis::Client::open(valkey.valkey_url()).unwrap();
     let outside = client.get_multiplexed_async_connection().await.unwrap();

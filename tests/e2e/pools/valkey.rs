@@ -97,12 +97,9 @@ fn a_frozen_valkey_costs_a_command_its_timeout_and_no_more() {
 #[test]
 fn a_valkey_that_is_cut_off_fails_at_once_and_is_taken_up_again() {
     run(async {
-        let target = shared_valkey().await.valkey_url();
-        let mut url: url::Url = target.parse().unwrap();
-        let authority = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-        let proxy = Proxy::start(&authority).await;
-        url.set_port(Some(proxy.port())).unwrap();
-        let address = url.to_string();
+        let valkey = shared_valkey().await;
+        let proxy = Proxy::start(&valkey.valkey_authority()).await;
+        let address = valkey.valkey_url_through(proxy.port());
         let host = Host::start(HostOptions::new(manifest()).valkey(&address)).await;
         let probe = Probe::new(host.api(), "/");
         assert_eq!(failures(&probe, &address).await, 0);
@@ -123,12 +120,9 @@ fn a_valkey_that_is_cut_off_fails_at_once_and_is_taken_up_again() {
 #[test]
 fn many_commands_share_few_connections() {
     run(async {
-        let target = shared_valkey().await.valkey_url();
-        let mut url: url::Url = target.parse().unwrap();
-        let authority = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-        let proxy = Proxy::start(&authority).await;
-        url.set_port(Some(proxy.port())).unwrap();
-        let address = url.to_string();
+        let valkey = shared_valkey().await;
+        let proxy = Proxy::start(&valkey.valkey_authority()).await;
+        let address = valkey.valkey_url_through(proxy.port());
         let host = Host::start(HostOptions::new(manifest()).valkey(&address)).await;
         let probe = Probe::new(host.api(), "/");
         for _ in 0..5 {

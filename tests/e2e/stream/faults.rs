@@ -141,13 +141,11 @@ fn what_is_no_click_is_a_dead_letter_and_holds_up_nothing() {
 fn an_append_whose_answer_is_lost_is_one_click() {
     run(async {
         let valkey_server = Wanted::default().valkey(&[]).start().await;
-        let mut address: url::Url = valkey_server.valkey_url().parse().unwrap();
-        let proxy = Proxy::start(&format!("127.0.0.1:{}", address.port().unwrap())).await;
-        address.set_port(Some(proxy.port())).unwrap();
+        let proxy = Proxy::start(&valkey_server.valkey_authority()).await;
         let database = Database::create().await;
         let options = HostOptions::new(Manifest::application())
             .database(database.url())
-            .valkey(address.as_str());
+            .valkey(&valkey_server.valkey_url_through(proxy.port()));
         let host = Host::start(options).await;
         let api = host.api();
         let url = a_cached_url(&api).await;

@@ -6,7 +6,7 @@ use redis::AsyncCommands as _;
 use serde_json::{Value, json};
 use warmlink_tests::proxy::Proxy;
 use warmlink_tests::rig::{self, Application};
-use warmlink_tests::services::{Services, Wanted, signal};
+use warmlink_tests::services::{Wanted, signal};
 use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, run};
 
 use super::{SOON, a_cached_url, valkey};
@@ -130,24 +130,17 @@ fn many_intents_are_all_replayed() {
     });
 }
 
-fn authority(services: &Services) -> String {
-    let url: url::Url = services.valkey_url().parse().unwrap();
-    format!("127.0.0.1:{}", url.port().unwrap())
-}
-
 #[test]
 fn a_valkey_restored_from_an_older_file_leads_nobody_astray_for_long() {
     run(async {
         // Its data are what was saved last, and nothing newer.
         let wanted = || Wanted::default().valkey(&[("appendonly", "no")]);
         let server = wanted().start().await;
-        let proxy = Proxy::start(&authority(&server)).await;
-        let mut address: url::Url = server.valkey_url().parse().unwrap();
-        address.set_port(Some(proxy.port())).unwrap();
+        let proxy = Proxy::start(&server.valkey_authority()).await;
         let database = Database::create().await;
         let options = HostOptions::new(Manifest::application())
             .database(database.url())
-            .valkey(address.as_str());
+            .valkey(&server.valkey_url_through(proxy.port()));
         let host = Host::start(options).await;
         let api = host.api();
         let (changed, deleted) = (a_cached_url(&api).await, a_cached_url(&api).await);
@@ -170,7 +163,7 @@ fn a_valkey_restored_from_an_older_file_leads_nobody_astray_for_long() {
             let stale = wanted.unwrap_or_else(|| url["original_url"].as_str().unwrap());
             assert!(held.ends_with(stale), "{held} is the older file's");
         }
-        proxy.retarget(&authority(&server));
+        proxy.retarget(&server.valkey_authority());
         proxy.release();
         eventually("the cache is repaired", REPAIRED, || async {
             let held: Option<String> = direct
