@@ -1,15 +1,18 @@
 //! Components as wasmtime runs them: compiled once, instantiated ahead of
 //! their requests, ended when they trap or overstay.
 //!
-//! This is the only place that knows wasmtime's request handler, whose shape
-//! changes between releases.
+//! This is the only place that knows how wasmtime prepares and runs a request, whose
+//! shape changes between releases.
 
 pub mod admission;
 pub mod apart;
 pub mod body;
 pub mod compile;
 pub mod config;
+mod core;
+mod dispatch;
 pub mod epoch;
+mod expiration;
 mod functions;
 pub mod guest;
 pub mod linker;
@@ -17,7 +20,7 @@ pub mod retirement;
 pub mod revision;
 pub mod stdio;
 pub mod ticket;
-pub mod worker;
+mod worker;
 
 pub use admission::{Admission, Permit, Permits};
 pub use body::GuestBody;

@@ -3,20 +3,18 @@
 use super::admission::Permits;
 use super::body::{BodyLimits, GuestBody};
 use super::config::Engine;
-use super::epoch::Slices;
+use super::core::{Core, NoInstance};
+use super::dispatch::Request;
 use super::guest::Guest;
 use super::retirement::Retirement;
 use super::stdio::GuestLog;
-use super::ticket::{Ticket, WorkerLink};
-use super::worker::{CoreCount, Expiration, Worker};
-use crate::capability::outbound_http::Outbound;
-use crate::capability::{Call, Capabilities, Grants};
+use super::ticket::Ticket;
+use crate::capability::{Call, Grants};
 use crate::error::{Failure, Kind};
 use crate::manifest::ComponentLimits;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{ComponentLabels, RequestLabels, StatusClass};
 use crate::telemetry::revisions::RevisionSeries;
-use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -27,13 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
-use wasmtime::{Store, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx};
-use wasmtime_wasi_http::handler::{
-    ExpirationError, HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre,
-    TrapOrPanicError,
-};
-use wasmtime_wasi_http::{WasiBody, WasiHttpView};
+use wasmtime_wasi_http::handler::{ExpirationError, ProxyPre};
 
 /// What names a revision: the SHA-256 of its bytes, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +58,8 @@ pub struct Parts {
     pub grants: Arc<Grants>,
     /// Its limits.
     pub limits: ComponentLimits,
+    /// Whether it is told in `spin-*` headers how its requests were routed.
+    pub spin_headers: bool,
     /// Its environment variables.
     pub environment: Vec<(String, String)>,
     /// Host folders it may read, and where it sees them.
@@ -76,9 +71,10 @@ pub(super) struct Shared {
     pub(super) digest: Digest,
     pub(super) limits: ComponentLimits,
     pub(super) metrics: RevisionMetrics,
-    engine: Arc<Engine>,
-    pre: ProxyPre<Guest>,
-    grants: Arc<Grants>,
+    spin_headers: bool,
+    pub(super) engine: Arc<Engine>,
+    pub(super) pre: ProxyPre<Guest>,
+    pub(super) grants: Arc<Grants>,
     environment: Vec<(String, String)>,
     mounts: Vec<(PathBuf, String)>,
     pub(super) retirement: Arc<Retirement>,
@@ -152,7 +148,7 @@ impl RevisionMetrics {
 /// One build of a component with its instances, on every core.
 pub struct Revision {
     shared: Arc<Shared>,
-    cores: Vec<ProxyHandler<Core>>,
+    cores: Vec<Arc<Core>>,
 }
 
 impl fmt::Debug for Revision {
@@ -175,6 +171,7 @@ impl Revision {
             id: parts.id,
             digest: parts.digest,
             limits: parts.limits,
+            spin_headers: parts.spin_headers,
             engine,
             pre: parts.pre,
             grants: parts.grants,
@@ -185,15 +182,7 @@ impl Revision {
             .map(|core| {
                 // `warm` is per node: the first cores take what does not divide.
                 let keep = warm / cores + usize::from(core < warm % cores);
-                ProxyHandler::new(Core {
-                    index: core,
-                    shared: shared.clone(),
-                    stash: Mutex::new(Vec::new()),
-                    count: Arc::new(CoreCount {
-                        keep,
-                        ..CoreCount::default()
-                    }),
-                })
+                Arc::new(Core::new(core, shared.clone(), keep))
             })
             .collect();
         Self { shared, cores }
@@ -206,13 +195,7 @@ impl Revision {
     /// When one cannot be made, such as a guest that traps as it starts.
     pub async fn warm(&self) -> wasmtime::Result<()> {
         for core in &self.cores {
-            let core = core.state();
-            // Not in the loop's head, where the lock would be held throughout.
-            let made = core.stash.lock().len();
-            for _ in made..core.count.keep {
-                let instance = core.make().await?;
-                core.stash.lock().push(instance);
-            }
+            core.warm().await?;
         }
         Ok(())
     }
@@ -224,7 +207,7 @@ impl Revision {
     /// When it cannot.
     pub async fn rehearse(&self) -> wasmtime::Result<()> {
         match self.cores.first() {
-            Some(core) => core.state().make().await.map(drop),
+            Some(core) => core.make().await.map(drop),
             None => Ok(()),
         }
     }
@@ -234,8 +217,7 @@ impl Revision {
     pub fn retire(&self) -> Arc<Retirement> {
         self.shared.retirement.retire();
         for core in &self.cores {
-            let stashed = std::mem::take(&mut *core.state().stash.lock());
-            drop(stashed);
+            core.discard();
         }
         self.shared.retirement.clone()
     }
@@ -262,6 +244,11 @@ impl Revision {
         &self.shared.limits
     }
 
+    /// Whether it is told in `spin-*` headers how its requests were routed.
+    pub fn spin_headers(&self) -> bool {
+        self.shared.spin_headers
+    }
+
     /// The component's metrics.
     pub fn metrics(&self) -> &RevisionMetrics {
         &self.shared.metrics
@@ -278,21 +265,23 @@ impl Revision {
     pub async fn handle(
         &self,
         core: usize,
-        request: http::Request<WasiBody>,
+        request: Request,
         call: Arc<Call>,
         permits: Permits,
     ) -> Result<http::Response<GuestBody>, Failure> {
-        let handler = self
+        let core = self
             .cores
             .get(core)
             .ok_or_else(|| Failure::new(Kind::Internal, "no such core"))?;
         let deadline = call.deadline;
         let ticket = Arc::new(Ticket::new(call, permits));
-        // The handler's own clock starts when a worker accepts; this one has
-        // been running since the request arrived.
-        let response = timeout_at(deadline, handler.handle(ticket.clone(), request))
+        // The worker's own clock starts when it takes the request; this one has been
+        // running since the request arrived.
+        let response = timeout_at(deadline, core.handle(ticket.clone(), request))
             .await
             .map_err(|_elapsed| Failure::from(Kind::Deadline))?
+            // The worker has logged why, once for all its requests.
+            .map_err(|_ended| Failure::from(ticket.fate().kind()))?
             .map_err(|error| failure(&error, &ticket))?;
         ticket.call().answered();
         let limits = BodyLimits {
@@ -306,13 +295,10 @@ impl Revision {
 }
 
 fn failure(error: &wasmtime::Error, ticket: &Ticket) -> Failure {
-    if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Ticket>>>() {
-        Failure::new(Kind::Instantiation, format!("{:#}", error.error))
+    if let Some(error) = error.downcast_ref::<NoInstance>() {
+        Failure::new(Kind::Instantiation, error.to_string())
     } else if error.downcast_ref::<ExpirationError>().is_some() {
         Kind::Deadline.into()
-    } else if error.downcast_ref::<TrapOrPanicError>().is_some() {
-        // The worker has logged why, once for all its requests.
-        ticket.fate().kind().into()
     } else if error
         .downcast_ref::<wasmtime_wasi_http::p3::bindings::http::types::ErrorCode>()
         .is_some()
@@ -334,69 +320,8 @@ impl Drop for Revision {
     }
 }
 
-/// One core's instances of a component.
-struct Core {
-    index: usize,
-    shared: Arc<Shared>,
-    stash: Mutex<Vec<Instance<Guest, Expiration, Worker>>>,
-    count: Arc<CoreCount>,
-}
-
-impl Core {
-    async fn make(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
-        let shared = &self.shared;
-        let limits = &shared.limits;
-        let guest = Guest::new(
-            shared.wasi()?,
-            Outbound::new(shared.grants.clone(), limits.deadline),
-            Capabilities::new(shared.grants.clone()),
-            StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .build(),
-            limits.handles,
-        );
-        let mut store = Store::new(shared.engine.inner(), guest);
-        store.limiter(Guest::limiter);
-        let slices = Arc::new(Slices::default());
-        slices.attach(&mut store, limits.cpu);
-        // A guest's start is held to the same clock as its answers.
-        let proxy = tokio::time::timeout(limits.deadline, shared.pre.instantiate_async(&mut store))
-            .await
-            .map_err(|_elapsed| wasmtime::format_err!("the guest did not start in time"))??;
-        let link = Arc::new(WorkerLink::new(slices));
-        shared.retirement.enroll(self.index, &link);
-        Ok(Instance {
-            store,
-            proxy,
-            view: Guest::http,
-            expiration: Expiration::new(
-                limits,
-                link.clone(),
-                self.count.clone(),
-                shared.retirement.clone(),
-            ),
-            state: Worker::new(shared.clone(), link, self.count.clone()),
-        })
-    }
-}
-
-impl HandlerState for Core {
-    type StoreData = Guest;
-    type WorkerExpiration = Expiration;
-    type WorkerState = Worker;
-
-    async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
-        let stashed = self.stash.lock().pop();
-        match stashed {
-            Some(instance) => Ok(instance),
-            None => self.make().await,
-        }
-    }
-}
-
 impl Shared {
-    fn wasi(&self) -> wasmtime::Result<WasiCtx> {
+    pub(super) fn wasi(&self) -> wasmtime::Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(GuestLog::new(self.id.clone(), "stdout"))
             .stderr(GuestLog::new(self.id.clone(), "stderr"))

@@ -1,109 +1,158 @@
-//! One instance at work: what it accepts, how long it lives, how it ends.
+//! One instance at work: what it takes, what runs in it, how it ends.
 
-use super::epoch::CpuLimit;
+use super::core::Core;
+use super::dispatch::{Desk, Waiting};
+use super::expiration::{Expiration, Status};
 use super::guest::Guest;
-use super::retirement::Retirement;
 use super::revision::Shared;
 use super::ticket::{Fate, Ticket, WorkerLink};
-use crate::manifest::ComponentLimits;
-use std::pin::Pin;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, Stream};
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::time::Sleep;
-use wasmtime::component::GuestTaskId;
-use wasmtime::{Store, StoreContextMut};
-use wasmtime_wasi_http::handler::{ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus};
+use wasmtime::component::{Accessor, Func, GuestTaskId};
+use wasmtime::{AsContextMut, Store};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{Prepared, Proxy};
 
-/// How long after a limit inside the store's event loop the limit outside of
-/// it takes hold. The inner one spares the instance's other requests, so it
-/// goes first; the outer one is for guests that keep the loop from turning.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// The worker's side of an instance.
-pub struct Worker {
-    shared: Arc<Shared>,
-    link: Arc<WorkerLink>,
-    core: Arc<CoreCount>,
-}
+/// How long a worker goes on taking requests before it lets the core's other work
+/// have a turn: connections have answers to write, and requests to read.
+const TURN: Duration = Duration::from_millis(1);
 
 /// The instances alive on one core.
 #[derive(Debug, Default)]
-pub struct CoreCount {
+pub(super) struct CoreCount {
     pub(super) live: AtomicUsize,
     /// How many stay however long they are idle.
     pub(super) keep: usize,
 }
 
-impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, link: Arc<WorkerLink>, core: Arc<CoreCount>) -> Self {
-        core.live.fetch_add(1, Relaxed);
+/// An instance, and what is known of it outside of its store.
+pub(super) struct Instance {
+    held: Held,
+    proxy: Proxy,
+    expiration: Expiration,
+}
+
+/// A store that is told of its end, however that comes.
+struct Held {
+    store: Option<Store<Guest>>,
+    shared: Arc<Shared>,
+    link: Arc<WorkerLink>,
+    count: Arc<CoreCount>,
+}
+
+impl Instance {
+    pub(super) fn new(
+        store: Store<Guest>,
+        proxy: Proxy,
+        shared: Arc<Shared>,
+        link: Arc<WorkerLink>,
+        count: Arc<CoreCount>,
+    ) -> Self {
+        count.live.fetch_add(1, Relaxed);
         shared.metrics.instances.inc();
         shared.metrics.instantiations.inc();
-        Self { shared, link, core }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.core.live.fetch_sub(1, Relaxed);
-        self.shared.metrics.instances.dec();
-    }
-}
-
-impl WorkerState for Worker {
-    type StoreData = Guest;
-    type RequestData = Arc<Ticket>;
-
-    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        let limits = &self.shared.limits;
-        if total >= limits.reuse.get() as usize {
-            ShouldAccept::Never
-        } else if concurrent >= limits.concurrency.get() as usize || self.link.has_lingering() {
-            ShouldAccept::No
-        } else {
-            ShouldAccept::Yes
+        let retirement = shared.retirement.clone();
+        Self {
+            expiration: Expiration::new(&shared.limits, link.clone(), count.clone(), retirement),
+            proxy,
+            held: Held {
+                store: Some(store),
+                shared,
+                link,
+                count,
+            },
         }
     }
 
-    fn on_request_start(
-        &self,
-        mut store: StoreContextMut<'_, Guest>,
-        ticket: Arc<Ticket>,
-        task: GuestTaskId,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        self.link.slices.renew();
-        ticket.attach(self.link.clone());
-        store.data_mut().begin(task, &ticket);
-        let deadline = ticket.call().deadline;
-        let head = Head(Some(ticket));
-        Box::pin(async move {
-            let _head = head;
-            tokio::time::sleep_until(deadline).await;
-        })
+    /// Serves the requests that wait at `core`, until the instance is used up, idle
+    /// for too long, or ended.
+    pub(super) async fn serve(self, core: &Arc<Core>) {
+        let Self {
+            mut held,
+            proxy,
+            mut expiration,
+        } = self;
+        let seat = Seat::at(core);
+        let turn = Turn::new();
+        let ended = {
+            let Held { store, link, .. } = &mut held;
+            let Some(store) = store else { return };
+            let requests = Requests {
+                proxy: &proxy,
+                core,
+                link,
+                turn: &turn,
+            };
+            let serving = async |accessor: &Accessor<Guest>| requests.serve(accessor).await;
+            let mut serving = pin!(store.run_concurrent(serving).map(wasmtime::Result::flatten));
+            poll_fn(|cx| {
+                seat.enter(cx);
+                turn.begin();
+                loop {
+                    turn.looked.store(false, Relaxed);
+                    if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+                        return Poll::Ready(ended.map_err(End::Failed));
+                    }
+                    // Nothing was looked at: the instance is stuck in one of its
+                    // guests, and nothing else can happen in it.
+                    let room = turn.looked.load(Relaxed) && turn.room.load(Relaxed);
+                    if room && !turn.is_over() && !core.dispatch.is_empty() {
+                        // What is inside waits for something: another may start.
+                        turn.settled.store(true, Relaxed);
+                        continue;
+                    }
+                    let (status, since) = *turn.status.lock();
+                    if expiration.poll(cx, status, since).is_ready() {
+                        return Poll::Ready(match status {
+                            Status::Requests | Status::PostReturn => Err(End::Expired),
+                            Status::Idle => Ok(()),
+                        });
+                    }
+                    seat.leave(room);
+                    return Poll::Pending;
+                }
+            })
+            .await
+        };
+        held.end(ended);
     }
+}
 
-    fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
-        if let Err(error) = &result
-            && !is_hosts_end(error)
-        {
-            let expired = error.downcast_ref::<wasmtime::Trap>().is_none()
-                && error.downcast_ref::<CpuLimit>().is_none()
-                && error.to_string() == EXPIRED;
-            let fate = if expired && self.shared.retirement.is_cut() {
-                Fate::Drained
-            } else if expired {
-                Fate::Expired
-            } else {
-                Fate::Trapped
+/// Why an instance ended, where it was not used up or idle.
+enum End {
+    /// A guest trapped, or used too much of the processor.
+    Failed(wasmtime::Error),
+    /// It overstayed a limit, or its revision was cut.
+    Expired,
+}
+
+impl Held {
+    /// The instance is done with, well or not.
+    fn end(&mut self, ended: Result<(), End>) {
+        let Some(store) = self.store.take() else {
+            return;
+        };
+        if let Err(end) = ended {
+            let (fate, why) = match end {
+                End::Failed(error) => (Fate::Trapped, format!("{error:#}")),
+                End::Expired if self.shared.retirement.is_cut() => {
+                    (Fate::Drained, "its revision is cut off".to_owned())
+                }
+                End::Expired => (Fate::Expired, "it overstayed a limit".to_owned()),
             };
             store.data().doom(fate);
             self.shared.metrics.instance_failures.inc();
             tracing::warn!(
                 component = %self.shared.id,
                 revision = %self.shared.digest,
-                "instance ended: {error:#}"
+                "instance ended: {why}"
             );
         }
         // The store first: what still runs in it holds its place until then.
@@ -112,14 +161,223 @@ impl WorkerState for Worker {
     }
 }
 
-/// Whether the worker was dropped with its runtime: the host ends, and nothing
-/// is wrong with the guest. The request handler takes that for a panic.
-fn is_hosts_end(error: &wasmtime::Error) -> bool {
-    error.to_string() == "worker panicked" && !std::thread::panicking()
+impl Drop for Held {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.end(Err(End::Failed(wasmtime::format_err!("the host panicked"))));
+        }
+        // Never used; or its runtime ends, and nothing is wrong with the guest.
+        self.end(Ok(()));
+        self.count.live.fetch_sub(1, Relaxed);
+        self.shared.metrics.instances.dec();
+    }
 }
 
-/// What the request handler says of a worker that its expiration ended.
-const EXPIRED: &str = "guest timed out";
+/// A worker's place at its core.
+struct Seat<'a> {
+    core: &'a Arc<Core>,
+    desk: Arc<Desk>,
+}
+
+impl<'a> Seat<'a> {
+    fn at(core: &'a Arc<Core>) -> Self {
+        Self {
+            core,
+            desk: Arc::default(),
+        }
+    }
+
+    /// The worker is at work.
+    fn enter(&self, cx: &Context<'_>) {
+        self.desk.register(cx.waker());
+        self.core.dispatch.enter(&self.desk);
+    }
+
+    /// The worker sleeps.
+    fn leave(&self, room: bool) {
+        self.core.heed(self.core.dispatch.leave(&self.desk, room));
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.core.heed(self.core.dispatch.end(&self.desk));
+    }
+}
+
+/// What the two sides of the store's event loop tell each other. Both are polled by
+/// one task: nothing here is contended.
+struct Turn {
+    /// Whether the inner side came to look for requests.
+    looked: AtomicBool,
+    /// Whether it could take another.
+    room: AtomicBool,
+    /// Whether all that is inside waits for something outside.
+    settled: AtomicBool,
+    /// When the worker was last woken.
+    began: Mutex<Instant>,
+    status: Mutex<(Status, Instant)>,
+}
+
+impl Turn {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            looked: AtomicBool::new(false),
+            room: AtomicBool::new(true),
+            settled: AtomicBool::new(true),
+            began: Mutex::new(now),
+            status: Mutex::new((Status::Idle, now)),
+        }
+    }
+
+    fn begin(&self) {
+        *self.began.lock() = Instant::now();
+        self.settled.store(true, Relaxed);
+    }
+
+    /// Whether the core's other work is to have a turn.
+    fn is_over(&self) -> bool {
+        self.began.lock().elapsed() >= TURN
+    }
+
+    fn set_status(&self, status: Status, since: Instant) {
+        *self.status.lock() = (status, since);
+    }
+}
+
+/// The requests of an instance, inside of its store's event loop.
+struct Requests<'a> {
+    proxy: &'a Proxy,
+    core: &'a Arc<Core>,
+    link: &'a Arc<WorkerLink>,
+    turn: &'a Turn,
+}
+
+impl Requests<'_> {
+    async fn serve(&self, accessor: &Accessor<Guest>) -> wasmtime::Result<()> {
+        let limits = &self.core.shared.limits;
+        let (concurrency, reuse) = (limits.concurrency.get() as usize, limits.reuse.get());
+        let function = self.function();
+        let mut inside = pin!(FuturesUnordered::new());
+        // In order of arrival.
+        let mut starts: Vec<Instant> = Vec::with_capacity(concurrency.min(64));
+        let mut left = reuse;
+        poll_fn(|cx| {
+            self.turn.looked.store(true, Relaxed);
+            loop {
+                // First what is done: of those that took too long no other may follow.
+                while let Poll::Ready(Some(done)) = inside.as_mut().poll_next(cx) {
+                    let Done { answered, start } = match done {
+                        Ok(done) => done,
+                        Err(error) => return Poll::Ready(Err(error)),
+                    };
+                    if let Some(at) = starts.iter().position(|other| *other == start) {
+                        starts.remove(at);
+                    }
+                    match starts.last() {
+                        Some(latest) => self.turn.set_status(Status::Requests, *latest),
+                        None => self.turn.set_status(Status::PostReturn, Instant::now()),
+                    }
+                    if !answered {
+                        left = 0;
+                    }
+                }
+                let ready = left > 0
+                    && accessor
+                        .poll_ready_for_concurrent_call(function, cx)
+                        .is_ready();
+                let room = ready && inside.len() < concurrency && !self.link.has_lingering();
+                self.turn.room.store(room, Relaxed);
+                // One that has not yet had to wait for anything may be computing, and
+                // may trap: it has the instance to itself until then.
+                let may = room
+                    && (inside.is_empty() || self.turn.settled.load(Relaxed))
+                    && !self.core.dispatch.is_empty()
+                    && !self.turn.is_over();
+                if may && let Some(waiting) = self.core.dispatch.take() {
+                    self.turn.settled.store(false, Relaxed);
+                    left -= 1;
+                    let start = Instant::now();
+                    starts.push(start);
+                    self.turn.set_status(Status::Requests, start);
+                    inside.push(self.start(accessor, waiting, start));
+                    continue;
+                }
+                if !inside.is_empty() || accessor.poll_no_interesting_tasks(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if left == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                let mut status = self.turn.status.lock();
+                if status.0 != Status::Idle {
+                    *status = (Status::Idle, Instant::now());
+                }
+                return Poll::Pending;
+            }
+        })
+        .await
+    }
+
+    fn function(&self) -> Func {
+        match self.proxy {
+            Proxy::P2(guest) => *guest.wasi_http_incoming_handler().func_handle().func(),
+            Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
+        }
+    }
+
+    /// Hands a request to the guest; the future runs it.
+    fn start<'a>(
+        &'a self,
+        accessor: &'a Accessor<Guest>,
+        waiting: Waiting,
+        start: Instant,
+    ) -> impl Future<Output = wasmtime::Result<Done>> + use<'a> {
+        let Waiting {
+            ticket,
+            request,
+            answer,
+        } = waiting;
+        self.link.slices.renew();
+        ticket.attach(self.link.clone());
+        let prepared = accessor.with(|mut store| {
+            let mut store = store.as_context_mut();
+            let prepared = Prepared::new(
+                store.as_context_mut(),
+                self.proxy,
+                request,
+                Guest::http,
+                answer,
+            )?;
+            store.data_mut().begin(task(&prepared), &ticket);
+            wasmtime::error::Ok(prepared)
+        });
+        async move {
+            let deadline = ticket.call().deadline;
+            let head = Head(Some(ticket));
+            let answered = prepared?
+                .run(accessor, tokio::time::sleep_until(deadline))
+                .await?;
+            drop(head);
+            Ok(Done { answered, start })
+        }
+    }
+}
+
+/// A request that has its head, or was too late for it.
+struct Done {
+    answered: bool,
+    start: Instant,
+}
+
+/// The component-model task that serves the request: what its imports are known by.
+fn task(prepared: &Prepared<'_, Guest>) -> GuestTaskId {
+    match prepared {
+        Prepared::P2 { call, .. } => call.task(),
+        Prepared::P3 { call, .. } => call.task(),
+    }
+}
 
 /// Held from a request's start to its head. Where the client is gone by then,
 /// the guest may still be at work, and the request lingers.
@@ -132,105 +390,6 @@ impl Drop for Head {
             && let Some(worker) = ticket.worker().cloned()
         {
             worker.linger(ticket);
-        }
-    }
-}
-
-/// When an instance is ended from outside of its store's event loop.
-pub struct Expiration {
-    limits: Limits,
-    link: Arc<WorkerLink>,
-    core: Arc<CoreCount>,
-    retirement: Arc<Retirement>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    deadline: Duration,
-    body_total: Duration,
-    idle: Duration,
-}
-
-impl Expiration {
-    pub(super) fn new(
-        limits: &ComponentLimits,
-        link: Arc<WorkerLink>,
-        core: Arc<CoreCount>,
-        retirement: Arc<Retirement>,
-    ) -> Self {
-        Self {
-            limits: Limits {
-                deadline: limits.deadline,
-                body_total: limits.body_total,
-                idle: limits.idle,
-            },
-            link,
-            core,
-            retirement,
-            timer: None,
-        }
-    }
-
-    /// When the worker, in `status` since `start`, has stayed too long.
-    fn due(&self, status: WorkerStatus, start: Instant) -> Instant {
-        match status {
-            WorkerStatus::Requests => start + self.limits.deadline + GRACE,
-            WorkerStatus::PostReturn => match self.link.quiet_since() {
-                // All is sent; what the guest does now, it does for itself.
-                Some(quiet) => start.max(quiet) + self.limits.deadline + GRACE,
-                None => start + self.limits.body_total + GRACE,
-            },
-            WorkerStatus::Idle => start + self.limits.idle,
-        }
-    }
-}
-
-impl WorkerExpiration for Expiration {
-    fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        status: WorkerStatus,
-        start: Instant,
-    ) -> Poll<()> {
-        let this = &mut *self;
-        this.link.slices.gave_way();
-        this.link.register(cx.waker());
-        let retirement = &this.retirement;
-        if retirement.is_cut() || (status == WorkerStatus::Idle && retirement.is_retired()) {
-            return Poll::Ready(());
-        }
-        if status == WorkerStatus::Idle && this.link.release_lingering() {
-            // It was closed to new requests; let it look again.
-            cx.waker().wake_by_ref();
-        }
-        loop {
-            let due = tokio::time::Instant::from_std(this.due(status, start));
-            let timer = this
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            if timer.deadline() > due {
-                timer.as_mut().reset(due);
-            }
-            // An early timer is left to fire rather than moved on each poll:
-            // polls are many, firings few.
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = tokio::time::Instant::now();
-            if now < due {
-                timer.as_mut().reset(due);
-                continue;
-            }
-            let kept =
-                status == WorkerStatus::Idle && this.core.live.load(Relaxed) <= this.core.keep;
-            if !kept {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(now + this.limits.idle.max(GRACE));
-            return match timer.as_mut().poll(cx) {
-                Poll::Ready(()) | Poll::Pending => Poll::Pending,
-            };
         }
     }
 }
