@@ -6,7 +6,7 @@ use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
 use crate::capability::Call;
-use crate::engine::{Admission, GuestBody, Permits};
+use crate::engine::{Admission, GuestBody, Permits, Revision};
 use crate::error::{Failure, Kind};
 use crate::live::LiveTable;
 use crate::manifest::HostLimits;
@@ -152,13 +152,8 @@ impl Service {
             limits.body_total,
             exchange.request_id().clone(),
         ));
-        let (request, upload) = self.for_guest(
-            request,
-            target.clone(),
-            &matched,
-            limits.request_body,
-            client,
-        );
+        let (request, upload) =
+            self.for_guest(request, target.clone(), &matched, &revision, client);
         // The request goes on with its own revision alone, however long it takes.
         drop(table);
         let result = revision.handle(client.core, request, call, permits).await;
@@ -179,15 +174,19 @@ impl Service {
         request: Request<Incoming>,
         target: http::Uri,
         matched: &Match<'_, '_>,
-        most: u64,
+        revision: &Revision,
         client: &Client,
     ) -> (Request<wasmtime_wasi_http::WasiBody>, request::UploadWatch) {
         let (mut parts, body) = request.into_parts();
         // A signature is for the host, and good for as long as it says.
         parts.headers.remove(REVISION_HEADER);
-        let address = client.address.clone();
-        spin_headers::set(&mut parts.headers, &target, matched, address);
+        spin_headers::clear(&mut parts.headers);
+        if revision.spin_headers() {
+            let address = client.address.clone();
+            spin_headers::set(&mut parts.headers, &target, matched, address);
+        }
         parts.uri = target;
+        let most = revision.limits().request_body;
         let (body, upload) =
             request::bounded(body, most, self.limits.body_time, client.connection.clone());
         (Request::from_parts(parts, body), upload)

@@ -154,6 +154,7 @@ impl Loader {
                 pre,
                 grants: Arc::new(grants),
                 limits: spec.limits.clone(),
+                spin_headers: spec.spin_headers,
                 environment: spec
                     .environment
                     .iter()

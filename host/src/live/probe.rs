@@ -29,7 +29,7 @@ pub(super) async fn run(
     application: &Spec,
     cores: &[Handle],
 ) -> Result<(), String> {
-    let request = request(path, revision.id(), application)?;
+    let request = request(path, revision, application)?;
     let core = cores.first().ok_or("there is no core")?;
     let revision = revision.clone();
     let answered = core.spawn(async move { ask(&revision, request).await });
@@ -71,7 +71,11 @@ async fn ask(revision: &Revision, request: Request<WasiBody>) -> Result<(), Stri
     Ok(())
 }
 
-fn request(path: &str, component: &str, application: &Spec) -> Result<Request<WasiBody>, String> {
+fn request(
+    path: &str,
+    revision: &Revision,
+    application: &Spec,
+) -> Result<Request<WasiBody>, String> {
     let target: Uri = format!("http://localhost{path}")
         .parse()
         .map_err(|error| format!("probe {path:?}: {error}"))?;
@@ -84,9 +88,11 @@ fn request(path: &str, component: &str, application: &Spec) -> Result<Request<Wa
     headers.insert("x-request-id", HeaderValue::from_static("probe"));
     // As the route that leads there would have it; a private component has none.
     let routes = application.routes.iter();
-    let own = routes.filter(|route| route.component == component);
+    let own = routes.filter(|route| route.component == **revision.id());
     let router = Router::new(own.map(|route| route.pattern.clone()));
-    if let Some(matched) = router.route(target.path()) {
+    if revision.spin_headers()
+        && let Some(matched) = router.route(target.path())
+    {
         let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = spin_headers::client_addr(host);
         spin_headers::set(headers, &target, &matched, client);

@@ -74,6 +74,7 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
         key_value_stores: stores.map(|node| labels(&node)).unwrap_or_default(),
         build: build.and_then(|node| source::build(&node)),
         limits: own.limits,
+        spin_headers: own.spin_headers,
         probe: own.probe,
         canary: own.canary,
         stream: own.stream,
@@ -82,9 +83,9 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
 }
 
 /// `[component.ID.tool.warmlink]`: what Spin has no word for.
-#[derive(Default)]
 struct Own<'a> {
     limits: ComponentLimits,
+    spin_headers: bool,
     probe: Option<String>,
     canary: CanarySpec,
     stream: Option<StreamSpec>,
@@ -93,8 +94,23 @@ struct Own<'a> {
     values: BTreeMap<String, (Value, Node<'a>)>,
 }
 
+impl Default for Own<'_> {
+    fn default() -> Self {
+        Self {
+            limits: ComponentLimits::default(),
+            spin_headers: true,
+            probe: None,
+            canary: CanarySpec::default(),
+            stream: None,
+            repair: None,
+            values: BTreeMap::new(),
+        }
+    }
+}
+
 impl<'a> Own<'a> {
     fn read(id: &str, mut table: Table<'a>, variables: &Variables) -> Self {
+        let spin_headers = table.get("spin_headers").and_then(|node| node.boolean());
         let probe = rollout::probe(&mut table);
         let canary = table.get("canary").map(|node| CanarySpec::read(&node));
         let stream = table.get("stream");
@@ -105,6 +121,7 @@ impl<'a> Own<'a> {
             Some((name.to_owned(), (variables.resolve(&node)?, node)))
         };
         Self {
+            spin_headers: spin_headers.unwrap_or(true),
             probe,
             canary: canary.unwrap_or_default(),
             stream: stream.and_then(|node| StreamSpec::read(id, &node, variables)),

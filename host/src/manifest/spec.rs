@@ -69,6 +69,9 @@ pub struct ComponentSpec {
     pub build: Option<Build>,
     /// Its limits.
     pub limits: ComponentLimits,
+    /// Whether it is told in `spin-*` headers how each request was routed. Eight
+    /// of them cost a guest more than all else of a small request.
+    pub spin_headers: bool,
     /// The path that a new revision has to answer with 2xx before it serves.
     pub probe: Option<String>,
     /// How its canaries are chosen and judged.

@@ -28,9 +28,9 @@ pub fn client_addr(peer: SocketAddr) -> HeaderValue {
     HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Replaces whatever `spin-*` headers the client sent with the host's own; the
-/// client's address is as [`client_addr`] gives it.
-pub fn set(headers: &mut HeaderMap, target: &Uri, matched: &Match<'_, '_>, peer: HeaderValue) {
+/// Removes whatever `spin-*` headers a client sent: a component takes them for the
+/// host's word.
+pub fn clear(headers: &mut HeaderMap) {
     let forged: Vec<HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with("spin-"))
@@ -39,6 +39,11 @@ pub fn set(headers: &mut HeaderMap, target: &Uri, matched: &Match<'_, '_>, peer:
     for name in forged {
         headers.remove(name);
     }
+}
+
+/// Adds the host's own `spin-*` headers; the client's address is as [`client_addr`]
+/// gives it.
+pub fn set(headers: &mut HeaderMap, target: &Uri, matched: &Match<'_, '_>, peer: HeaderValue) {
     headers.reserve(matched.constant.0.len() + 3);
     for (name, value) in &matched.constant.0 {
         if let Some(value) = value {

@@ -111,3 +111,26 @@ fn what_a_client_forges_is_dropped() {
         }
     });
 }
+
+#[test]
+fn a_component_that_reads_none_is_spared_them() {
+    run(async {
+        let manifest = Manifest::one("http", "tool.warmlink.spin_headers = false\n");
+        let host = Host::start(HostOptions::new(manifest)).await;
+        let headers = [
+            (HeaderName::from_static("spin-client-addr"), "forged"),
+            (HeaderName::from_static("x-own"), "kept"),
+        ];
+        let reply = host
+            .api()
+            .send(Method::GET, "/echo", &headers, Bytes::new())
+            .await;
+        let seen = reply.expect(200).value();
+        assert_eq!(values(&seen, "x-own"), ["kept"]);
+        let names = seen["headers"].as_array().unwrap().iter();
+        let spins: Vec<_> = names
+            .filter(|pair| pair[0].as_str().unwrap().starts_with("spin-"))
+            .collect();
+        assert!(spins.is_empty(), "{spins:?}");
+    });
+}

@@ -19,8 +19,8 @@ const DURABLE: [(&str, &str); 3] = [
     ("full_page_writes", "on"),
 ];
 
-/// The hello component's limits: those of the application's own components.
-const HELLO_LIMITS: &str = "reuse = 4096\nconcurrency = 16\nwarm = 8\n";
+/// The hello component's settings: those of the application's own components.
+const HELLO_LIMITS: &str = "spin_headers = false\nreuse = 4096\nconcurrency = 16\nwarm = 8\n";
 
 /// Where the native server records clicks: apart from the application's stream.
 const NATIVE_STREAM: &str = "bench:clicks";
