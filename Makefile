@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test bench growth lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test bench growth pools yardstick lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -18,6 +18,7 @@ WARMLINK := target/release/warmlink
 # The yardstick is of what is shipped; `release` is sooner built.
 BENCH_PROFILE ?= dist
 BENCHES := bench bench-ceiling bench-peer
+MEASURE = WARMLINK_BIN=$(CURDIR)/target/$(BENCH_PROFILE)/warmlink target/$(BENCH_PROFILE)/bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,17 +32,19 @@ dev: setup host components ## As `up`; a saved source is built and swapped in, w
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)
 
-bench: setup ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)
+bench: yardstick ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)
+	$(MEASURE) $(if $(ONLY),--only $(ONLY))
+
+growth: yardstick ## 1,000 links against 5,000,000: the same requests to two hosts in turn, 4 minutes
+	$(MEASURE) --growth
+
+pools: yardstick ## 4, 8 and 16 connections to PostgreSQL: the same requests to three hosts in turn, 3 minutes
+	$(MEASURE) --pools
+
+yardstick: setup
 	@sh scripts/wrk.sh
 	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
 	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
-	WARMLINK_BIN=$(CURDIR)/target/$(BENCH_PROFILE)/warmlink target/$(BENCH_PROFILE)/bench $(if $(ONLY),--only $(ONLY))
-
-growth: setup ## 1,000 links against 5,000,000: the same requests to two hosts in turn, 4 minutes
-	@sh scripts/wrk.sh
-	$(GUEST) $(addprefix -p ,$(COMPONENTS))
-	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
-	WARMLINK_BIN=$(CURDIR)/target/$(BENCH_PROFILE)/warmlink target/$(BENCH_PROFILE)/bench --growth
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check

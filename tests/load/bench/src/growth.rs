@@ -1,20 +1,17 @@
 //! What a large table costs: the same requests to two hosts in turn, one with few
 //! links and one with many.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use http::Method;
 use warmlink_tests::database::connect;
 use warmlink_tests::services::{Services, Wanted};
 use warmlink_tests::{Database, Host, HostOptions, Manifest};
 
-use crate::process::cpu_time;
-use crate::sample::Sample;
 use crate::stage::say;
 use crate::table::{table, thousands};
+use crate::turns::{Asked, in_turn};
 use crate::work::{Request, Walk};
-use crate::wrk::{Load, Wrk};
+use crate::wrk::Wrk;
 
 /// Links of the one and of the other.
 const FEW: u64 = 1_000;
@@ -32,7 +29,6 @@ const PAGE: u64 = 100;
 
 const CONNECTIONS: u32 = 50;
 const ROUNDS: usize = 5;
-const TIME: Duration = Duration::from_secs(3);
 
 /// How far apart the two may be.
 const MOST: f64 = 0.15;
@@ -110,28 +106,11 @@ pub(crate) async fn growth() -> anyhow::Result<()> {
     let wrk = Wrk::new()?;
     let (mut rows, mut worst) = (Vec::new(), 0.0_f64);
     for work in &WORKS {
-        let mut samples: [Vec<Sample>; 2] = Default::default();
-        let mut turns = [0, 0];
-        // The first of each is for warming up.
-        for round in 0..=ROUNDS {
-            for (number, side) in sides.iter().enumerate() {
-                let request = (work.request)(side.links);
-                let load = Load {
-                    connections: CONNECTIONS,
-                    time: TIME,
-                    first: turns[number],
-                };
-                let before = cpu_time(side.host.pid())?;
-                let outcome = wrk.run(side.host.public(), &request, load).await?;
-                let cpu = cpu_time(side.host.pid())?.saturating_sub(before);
-                turns[number] += outcome.turns;
-                if round > 0 {
-                    samples[number].push(Sample::new(&outcome, cpu));
-                }
-            }
-        }
-        let [few, many] = [&samples[0], &samples[1]].map(|samples| Sample::median(samples));
-        let (few, many) = few.zip(many).context("no rounds")?;
+        let asked = sides.each_ref().map(|side| Asked {
+            host: &side.host,
+            request: (work.request)(side.links),
+        });
+        let [few, many] = in_turn(&wrk, asked, CONNECTIONS, ROUNDS).await?;
         let ratio = many.rate / few.rate;
         worst = worst.max((ratio - 1.0).abs());
         rows.push(vec![

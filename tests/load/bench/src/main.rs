@@ -9,11 +9,13 @@ mod goals;
 mod growth;
 mod machine;
 mod measure;
+mod pools;
 mod process;
 mod report;
 mod sample;
 mod stage;
 mod table;
+mod turns;
 mod work;
 mod wrk;
 
@@ -44,6 +46,9 @@ struct Args {
     /// Compare a table of few links with one of many, and nothing else.
     #[arg(long)]
     growth: bool,
+    /// Compare hosts with 4, 8 and 16 connections to PostgreSQL, and nothing else.
+    #[arg(long, conflicts_with = "growth")]
+    pools: bool,
     /// Runs of each server at each number of connections.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -65,6 +70,8 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let done = if args.growth {
         growth::growth().await
+    } else if args.pools {
+        pools::pools().await
     } else {
         bench(&args).await
     };

@@ -13,7 +13,7 @@ use crate::work::{CLICK, HEAD, HELLO, READ, Side, Work};
 use crate::{fill, process};
 
 /// As servers are run where data matters. What the tests turn off is on.
-const DURABLE: [(&str, &str); 3] = [
+pub(crate) const DURABLE: [(&str, &str); 3] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "on"),

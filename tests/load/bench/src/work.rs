@@ -24,7 +24,7 @@ impl Side {
 }
 
 /// What a client sends, over and over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     /// A walk's number stands where `%d` is.
