@@ -10,7 +10,7 @@ use super::source::{self, SOURCE_HELP};
 use super::spec::{ComponentSpec, Source};
 use super::variables::Variables;
 use super::{
-    AllowedHost, AllowedHostError, AllowedHosts, CanarySpec, ComponentLimits, RepairSpec,
+    AllowedHost, AllowedHostError, AllowedHosts, CanarySpec, ComponentLimits, RateRule, RepairSpec,
     StreamSpec, Value, ident, rollout, tool,
 };
 
@@ -75,6 +75,7 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
         build: build.and_then(|node| source::build(&node)),
         limits: own.limits,
         spin_headers: own.spin_headers,
+        rate: own.rate,
         probe: own.probe,
         canary: own.canary,
         stream: own.stream,
@@ -86,6 +87,7 @@ pub(super) fn read(id: &str, node: &Node<'_>, variables: &Variables) -> Option<C
 struct Own<'a> {
     limits: ComponentLimits,
     spin_headers: bool,
+    rate: RateRule,
     probe: Option<String>,
     canary: CanarySpec,
     stream: Option<StreamSpec>,
@@ -99,6 +101,7 @@ impl Default for Own<'_> {
         Self {
             limits: ComponentLimits::default(),
             spin_headers: true,
+            rate: RateRule::default(),
             probe: None,
             canary: CanarySpec::default(),
             stream: None,
@@ -113,6 +116,7 @@ impl<'a> Own<'a> {
         let spin_headers = table.get("spin_headers").and_then(|node| node.boolean());
         let probe = rollout::probe(&mut table);
         let canary = table.get("canary").map(|node| CanarySpec::read(&node));
+        let rate = table.get("rate");
         let stream = table.get("stream");
         let repair = table.get("repair");
         let entries = table.get("variables").and_then(|node| node.table());
@@ -122,6 +126,7 @@ impl<'a> Own<'a> {
         };
         Self {
             spin_headers: spin_headers.unwrap_or(true),
+            rate: rate.map_or_else(RateRule::default, |node| RateRule::read(&node, variables)),
             probe,
             canary: canary.unwrap_or_default(),
             stream: stream.and_then(|node| StreamSpec::read(id, &node, variables)),

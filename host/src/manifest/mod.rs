@@ -9,6 +9,8 @@ mod ident;
 mod limits;
 mod notes;
 mod outbound;
+mod proxies;
+mod rate;
 mod reader;
 mod rollout;
 mod source;
@@ -32,6 +34,7 @@ use variables::Variables;
 
 pub use limits::{ComponentLimits, HostLimits};
 pub use outbound::{AllowedHost, AllowedHostError, AllowedHosts};
+pub use rate::{RateKey, RateRule, RateSpec};
 pub use rollout::{CanarySpec, Sticky};
 pub use spec::{
     Build, ComponentSpec, KeyValueSpec, Migrations, Mount, NearCacheSpec, PostgresPoolSpec, Route,
@@ -78,6 +81,8 @@ fn resolve(mut root: Table<'_>, values: &BTreeMap<String, String>) -> Option<Spe
         name: application.name,
         version: application.version,
         limits: tool.limits,
+        rate: tool.rate,
+        trusted_proxies: tool.trusted_proxies,
         metrics_path: tool.metrics_path,
         routes,
         components,

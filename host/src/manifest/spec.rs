@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
-use super::{AllowedHosts, CanarySpec, ComponentLimits, HostLimits, RepairSpec, StreamSpec, Value};
+use super::{
+    AllowedHosts, CanarySpec, ComponentLimits, HostLimits, RateRule, RateSpec, RepairSpec,
+    StreamSpec, Value,
+};
 use crate::config::Secret;
 use crate::config::quantity::{format_duration, format_size};
 use crate::router::RoutePattern;
@@ -22,6 +26,13 @@ pub struct Spec {
     pub version: String,
     /// The limits of a node as a whole.
     pub limits: HostLimits,
+    /// The limit of each client's requests, over all components that say nothing
+    /// else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateSpec>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<IpNet>,
     /// The path that answers with the node's metrics on the public port.
     pub metrics_path: Option<String>,
     /// Routes and the components behind them, in the order of the manifest.
@@ -69,9 +80,12 @@ pub struct ComponentSpec {
     pub build: Option<Build>,
     /// Its limits.
     pub limits: ComponentLimits,
-    /// Whether it is told in `spin-*` headers how each request was routed. Eight
-    /// of them cost a guest more than all else of a small request.
+    /// Whether it is told in `spin-*` headers how each request was routed. They
+    /// are a quarter of what a small request costs.
     pub spin_headers: bool,
+    /// Its limit of each client's requests.
+    #[serde(skip_serializing_if = "RateRule::is_inherited")]
+    pub rate: RateRule,
     /// The path that a new revision has to answer with 2xx before it serves.
     pub probe: Option<String>,
     /// How its canaries are chosen and judged.

@@ -9,9 +9,10 @@ use super::component::Components;
 use super::reader::{Node, Table};
 use super::spec::{KeyValueSpec, Migrations, PostgresPoolSpec, Route, ValkeyPoolSpec};
 use super::variables::Variables;
-use super::{HostLimits, ident, suggest};
+use super::{HostLimits, RateSpec, ident, proxies, suggest, upkeep};
 use crate::config::Secret;
 use crate::router::RoutePattern;
+use ipnet::IpNet;
 
 /// The name of our tables.
 const TOOL: &str = "warmlink";
@@ -23,6 +24,8 @@ const METRICS_HELP: &str = "write a path, as in \"/metrics\"";
 #[derive(Default)]
 pub(super) struct Tool {
     pub(super) limits: HostLimits,
+    pub(super) rate: Option<RateSpec>,
+    pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) metrics_path: Option<String>,
     pub(super) postgres: Vec<PostgresPoolSpec>,
     pub(super) valkey: Vec<ValkeyPoolSpec>,
@@ -85,6 +88,16 @@ impl Tool {
                 .and_then(|node| node.table())
                 .map(HostLimits::read)
                 .unwrap_or_default();
+            tool.trusted_proxies = table
+                .get("trusted_proxies")
+                .map(|node| proxies::read(&node, variables))
+                .unwrap_or_default();
+            tool.rate = table.get("rate").and_then(|node| {
+                let mut rate = RateSpec::read(node.table()?, variables)?;
+                let fault = |message: &str, help: &str| node.fault(message, help);
+                upkeep::settle_address(&mut rate.address, &tool.valkey, fault);
+                Some(rate)
+            });
             table.finish();
         }
         tool.key_value(&stores, variables, components);

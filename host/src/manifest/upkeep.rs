@@ -1,4 +1,5 @@
-//! Private components: what the host asks them for.
+//! Private components: what the host asks them for; and the pools that are meant
+//! where none is named.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -124,7 +125,9 @@ pub(super) fn settle(
     for (id, component) in components {
         let stream = component.stream.as_mut().map(|spec| &mut spec.address);
         let repair = component.repair.as_mut().map(|spec| &mut spec.address);
-        if stream.is_none() && repair.is_none() {
+        let rate = component.rate.own_mut().map(|spec| &mut spec.address);
+        let private = stream.is_some() || repair.is_some();
+        if !private && rate.is_none() {
             continue;
         }
         let node = declared.iter().find(|(name, _)| name == id);
@@ -133,22 +136,38 @@ pub(super) fn settle(
             // Written out in a trigger.
             None => root.fault("trigger", format!("{id}: {message}"), help),
         };
-        if routes.iter().any(|route| route.component == *id) {
+        let routed = routes.iter().any(|route| route.component == *id);
+        if rate.is_some() && !routed {
+            fault(
+                "no route leads to it, so it has no clients whose requests could be limited",
+                "leave its rate out",
+            );
+        }
+        if private && routed {
             fault(
                 "a component with a stream or a repair is the host's alone, and a route leads to it",
                 ROUTE_HELP,
             );
         }
-        for address in [stream, repair].into_iter().flatten() {
-            match (&address, pools) {
-                (Some(given), _) if given.is_empty() => *address = None,
-                (Some(_), _) | (None, []) => {}
-                (None, [pool]) => *address = Some(pool.address.clone()),
-                (None, _) => fault(
-                    "it is not said which of the declared Valkey pools is meant",
-                    ADDRESS_HELP,
-                ),
-            }
+        for address in [stream, repair, rate].into_iter().flatten() {
+            settle_address(address, pools, fault);
         }
+    }
+}
+
+/// Makes an address that is not given the one pool's, and an empty one none.
+pub(super) fn settle_address(
+    address: &mut Option<Secret>,
+    pools: &[ValkeyPoolSpec],
+    fault: impl Fn(&str, &str),
+) {
+    match (&address, pools) {
+        (Some(given), _) if given.is_empty() => *address = None,
+        (Some(_), _) | (None, []) => {}
+        (None, [pool]) => *address = Some(pool.address.clone()),
+        (None, _) => fault(
+            "it is not said which of the declared Valkey pools is meant",
+            ADDRESS_HELP,
+        ),
     }
 }

@@ -58,6 +58,10 @@ impl<'a> Node<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
+    pub(in crate::manifest) fn is_boolean(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
     pub(in crate::manifest) fn is_list(&self) -> bool {
         matches!(self.value, DeValue::Array(_))
     }
