@@ -5,7 +5,8 @@
 //! → capability → pool`; `manifest`, `router`, `config`, `control`, `error`, `readiness`,
 //! `signature` and `telemetry` import nothing above them. `fleet`, what all nodes
 //! are to run, is below `live` and knows `pool` alone. `watch`, what a developer
-//! changes, is `app`'s alone, and `local`, the private servers, is `cli`'s.
+//! changes, is `app`'s alone, and `local`, the private servers, is `cli`'s. `rate`,
+//! which counts clients' requests, is below `http`.
 
 pub mod admin;
 pub mod app;
@@ -24,6 +25,7 @@ pub mod manifest;
 pub mod migrate;
 pub mod pause;
 pub mod pool;
+pub mod rate;
 pub mod readiness;
 pub mod repair;
 pub mod router;

@@ -31,7 +31,13 @@ impl Key {
     /// parts sign alike, however their bytes are cut.
     #[must_use]
     pub fn sign(&self, parts: &[&[u8]]) -> String {
-        hex::encode(digest(&self.mac, parts).finalize().into_bytes())
+        hex::encode(self.tag(parts))
+    }
+
+    /// The same in bytes.
+    #[must_use]
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        digest(&self.mac, parts).finalize().into_bytes().into()
     }
 
     /// Whether `mac` is what [`Self::sign`] gives for `parts`, in a time that

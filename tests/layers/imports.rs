@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// For each module of the host's root: what it may import of the others.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("main", &["cli"]),
     ("cli", &["app", "config", "local", "manifest", "telemetry"]),
     (
@@ -33,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "manifest",
             "migrate",
             "pool",
+            "rate",
             "readiness",
             "repair",
             "router",
@@ -52,10 +53,12 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "error",
             "live",
             "manifest",
+            "rate",
             "router",
             "telemetry",
         ],
     ),
+    ("rate", &["manifest", "pool"]),
     (
         "live",
         &[
