@@ -4,6 +4,7 @@
 mod background;
 pub mod compiling;
 mod descriptors;
+mod limiting;
 mod loading;
 pub mod preflight;
 pub mod signals;
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::cores::Cores;
 use crate::engine::Sizing;
 use crate::fleet;
-use crate::http::{Asking, Listener, Service};
+use crate::http::{Asking, Clients, Listener, Proxies, Service};
 use crate::live::load::Loader;
 use crate::live::rollout::{self, Baseline};
 use crate::live::{LiveTable, Rollouts, Swapper, Table};
@@ -130,12 +131,17 @@ impl Node {
             cores,
             metrics: &metrics,
         })?;
+        let clients = Clients {
+            proxies: Proxies::new(self.spec.trusted_proxies.clone()),
+            rates: limiting::rates(&self.spec, &pools, &metrics, key.as_ref())?,
+        };
         let service = Arc::new(Service::new(
             table.clone(),
             self.spec.limits.clone(),
             metrics,
             self.spec.metrics_path.clone(),
             key.map(Asking::new),
+            clients,
         ));
 
         let open = listener

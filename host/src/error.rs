@@ -26,6 +26,8 @@ pub enum Kind {
     BodyTooLarge,
     /// The request's header or body did not arrive in time.
     RequestTimeout,
+    /// The client has sent more requests than its component's `rate` allows.
+    RateLimited,
     /// Admission refused the request: everything is in use, and the queue is
     /// full or did not move in time.
     Shed,
@@ -54,6 +56,7 @@ impl Kind {
             Self::HeadTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::RequestTimeout => 408,
+            Self::RateLimited => 429,
             Self::Shed | Self::NotReady | Self::Instantiation => 503,
             Self::Trapped | Self::GuestError => 502,
             Self::Deadline => 504,
@@ -72,6 +75,7 @@ impl Kind {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::RequestTimeout => "request_timeout",
+            Self::RateLimited => "rate_limited",
             Self::Shed => "shed",
             Self::NotReady => "not_ready",
             Self::Instantiation => "instantiation",
@@ -93,6 +97,7 @@ impl Kind {
             Self::HeadTooLarge => "the request head is too large",
             Self::BodyTooLarge => "the request body is too large",
             Self::RequestTimeout => "the request did not arrive in time",
+            Self::RateLimited => "too many requests, try again later",
             Self::Shed => "overloaded, try again shortly",
             Self::NotReady => "not ready, try again shortly",
             Self::Instantiation => "no capacity for this endpoint, try again shortly",
@@ -113,7 +118,8 @@ impl Kind {
             | Self::NoRevision
             | Self::HeadTooLarge
             | Self::BodyTooLarge
-            | Self::RequestTimeout => Origin::Client,
+            | Self::RequestTimeout
+            | Self::RateLimited => Origin::Client,
             Self::Shed | Self::NotReady | Self::Instantiation | Self::Internal => Origin::Host,
             Self::Trapped | Self::GuestError | Self::Deadline => Origin::Guest,
         }
@@ -125,10 +131,13 @@ impl Kind {
         self.origin() == Origin::Guest || self == Self::Instantiation
     }
 
-    /// When the same request may be worth sending again.
+    /// When the same request may be worth sending again. Of a client beyond its rate
+    /// this is the least; its own time is told where it is known.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Shed | Self::NotReady | Self::Instantiation => Some(Duration::from_secs(1)),
+            Self::RateLimited | Self::Shed | Self::NotReady | Self::Instantiation => {
+                Some(Duration::from_secs(1))
+            }
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::BadRequest

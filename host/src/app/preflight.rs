@@ -6,6 +6,9 @@ use crate::manifest::Spec;
 use crate::pool::{postgres, valkey};
 use std::collections::BTreeSet;
 
+/// Where the application's own keys are.
+const TOOL: &str = "application.tool.warmlink";
+
 /// How an address of a database is written.
 pub const POSTGRES_HELP: &str =
     "write a URL (postgres://user:password@host:5432/database) or libpq's key=value text";
@@ -21,7 +24,6 @@ pub const VALKEY_HELP: &str =
 ///
 /// All addresses that are none, by their keys; never the addresses.
 pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
-    const TOOL: &str = "application.tool.warmlink";
     let mut faults = Faults::default();
     let mut declared = BTreeSet::new();
     let mut pools = Vec::new();
@@ -42,7 +44,7 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
             pools.push(target);
         }
     }
-    upkeep(&mut faults, spec, &pools);
+    declared_pools(&mut faults, spec, &pools);
     for (label, store) in &spec.key_value {
         let key = format!("{TOOL}.key_value.{label}.address");
         valkey_target(&mut faults, &key, &store.address);
@@ -50,24 +52,31 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
     faults.or(undeclared(spec, &declared))
 }
 
-/// Streams are kept, and caches repaired, over pools that were declared: those
-/// that guests share, and that a start has warmed.
-fn upkeep(faults: &mut Faults, spec: &Spec, pools: &[valkey::Target]) {
+/// Streams are kept, caches repaired and requests counted over pools that were
+/// declared: those that guests share, and that a start has warmed.
+fn declared_pools(faults: &mut Faults, spec: &Spec, pools: &[valkey::Target]) {
+    let mut check = |key: String, address: &Option<Secret>| {
+        if let Some(address) = address
+            && let Some(target) = valkey_target(faults, &key, address)
+            && !pools.contains(&target)
+        {
+            faults.add(
+                key,
+                "no [[application.tool.warmlink.valkey]] has this address",
+                "declare the pool, or name one that is",
+            );
+        }
+    };
+    if let Some(rate) = &spec.rate {
+        check(format!("{TOOL}.rate.address"), &rate.address);
+    }
     for component in spec.components.values() {
         let stream = component.stream.as_ref().map(|it| ("stream", &it.address));
         let repair = component.repair.as_ref().map(|it| ("repair", &it.address));
-        for (table, address) in stream.into_iter().chain(repair) {
-            let Some(address) = address else { continue };
+        let rate = component.rate.own().map(|it| ("rate", &it.address));
+        for (table, address) in [stream, repair, rate].into_iter().flatten() {
             let key = format!("component.{}.tool.warmlink.{table}.address", component.id);
-            if let Some(target) = valkey_target(faults, &key, address)
-                && !pools.contains(&target)
-            {
-                faults.add(
-                    key,
-                    "no [[application.tool.warmlink.valkey]] has this address",
-                    "declare the pool, or name one that is",
-                );
-            }
+            check(key, address);
         }
     }
 }

@@ -147,6 +147,11 @@ fn at_the_next_start(before: &Baseline, spec: &Spec) -> Vec<&'static str> {
         ("valkey", old.valkey != spec.valkey),
         ("migrations", old.migrations != spec.migrations),
         ("stream and repair", upkeep(old) != upkeep(spec)),
+        ("rate", !old.rates().eq(spec.rates())),
+        (
+            "trusted_proxies",
+            old.trusted_proxies != spec.trusted_proxies,
+        ),
         ("the application's name", old.name != spec.name),
     ]
     .into_iter()

@@ -56,6 +56,8 @@ pub async fn serve(
     let shared = io.shared();
     let client = Client {
         core,
+        peer,
+        proxied: service.proxies().trust(peer),
         address: spin_headers::client_addr(peer),
         connection: io.shared(),
     };

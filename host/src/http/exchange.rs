@@ -1,6 +1,7 @@
 //! One request and its response, recorded exactly once: when the response's
 //! body ends or is dropped.
 
+use super::clients::Told;
 use crate::error::Kind;
 use crate::live::endpoint::Chosen;
 use crate::live::table::Generation;
@@ -15,6 +16,8 @@ pub struct Exchange {
     arrived: Instant,
     request_id: Arc<str>,
     served: Option<Served>,
+    /// How its client stands with a limit.
+    told: Option<Box<Told>>,
     status: http::StatusCode,
     failed: bool,
     /// Whether there was an answer before the client was gone.
@@ -37,6 +40,7 @@ impl Exchange {
             arrived: Instant::now(),
             request_id,
             served: None,
+            told: None,
             status: http::StatusCode::OK,
             failed: false,
             settled: false,
@@ -63,6 +67,16 @@ impl Exchange {
             in_flight,
             _generation: generation,
         });
+    }
+
+    /// The request was counted against its client's limit.
+    pub fn counted(&mut self, told: Box<Told>) {
+        self.told = Some(told);
+    }
+
+    /// What its client is to be told of the limit, once.
+    pub fn take_told(&mut self) -> Option<Box<Told>> {
+        self.told.take()
     }
 
     /// The cookie, by name and value, that keeps the client with its revision.

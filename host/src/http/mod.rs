@@ -2,8 +2,10 @@
 //! place that knows hyper.
 
 pub mod asking;
+pub mod clients;
 pub mod conn;
 pub mod exchange;
+pub mod forwarded;
 pub mod io;
 pub mod listener;
 pub mod request;
@@ -11,5 +13,7 @@ pub mod respond;
 pub mod service;
 
 pub use asking::Asking;
+pub use clients::Clients;
+pub use forwarded::Proxies;
 pub use listener::Listener;
 pub use service::Service;

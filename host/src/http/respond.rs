@@ -174,6 +174,9 @@ pub async fn from_guest(
         },
     };
     exchange.answered(parts.status);
+    if let Some(told) = exchange.take_told() {
+        told.tell(&mut parts.headers);
+    }
     let mut response = Response::from_parts(parts, ResponseBody::new(content, exchange));
     identify(&mut response);
     keep_with_revision(&mut response);
@@ -221,6 +224,7 @@ pub fn from_failure(failure: &Failure, mut exchange: Exchange) -> Response<Respo
     let kind = failure.kind;
     let status = status(kind);
     exchange.refused(kind, status);
+    let told = exchange.take_told();
     let content = Content::Whole(Some(failure_body(kind)));
     let mut response = Response::new(ResponseBody::new(content, exchange));
     *response.status_mut() = status;
@@ -229,6 +233,9 @@ pub fn from_failure(failure: &Failure, mut exchange: Exchange) -> Response<Respo
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = kind.retry_after() {
         headers.insert(RETRY_AFTER, after.as_secs().into());
+    }
+    if let Some(told) = told {
+        told.tell(headers);
     }
     response
 }

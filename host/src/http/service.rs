@@ -1,7 +1,9 @@
 //! A request's way through the host: pin the table, route, admit, hand over.
 
 use super::asking::{Asking, REVISION_HEADER};
+use super::clients::{self, Clients};
 use super::exchange::Exchange;
+use super::forwarded::Proxies;
 use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
@@ -15,6 +17,7 @@ use crate::telemetry::{METRICS_TYPE, Metrics};
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Longest request id taken over from a client, in bytes.
@@ -29,6 +32,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     metrics_path: Option<String>,
     asking: Option<Asking>,
+    clients: Clients,
 }
 
 /// Where a request comes from.
@@ -36,6 +40,10 @@ pub struct Service {
 pub struct Client {
     /// The core that serves its connection.
     pub core: usize,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Whether it is a proxy that says whom its requests are from.
+    pub proxied: bool,
     /// The other end, as guests are told of it.
     pub address: HeaderValue,
     /// Its connection.
@@ -44,13 +52,14 @@ pub struct Client {
 
 impl Service {
     /// A service that answers from `live`. Requests may ask for a revision where
-    /// there is a way of `asking`.
+    /// there is a way of `asking`, and are counted as `clients` says.
     pub fn new(
         live: Arc<LiveTable>,
         limits: HostLimits,
         metrics: Arc<Metrics>,
         metrics_path: Option<String>,
         asking: Option<Asking>,
+        clients: Clients,
     ) -> Self {
         Self {
             admission: Admission::new(
@@ -63,12 +72,18 @@ impl Service {
             metrics,
             metrics_path,
             asking,
+            clients,
         }
     }
 
     /// The node's limits.
     pub fn limits(&self) -> &HostLimits {
         &self.limits
+    }
+
+    /// The proxies that are believed.
+    pub fn proxies(&self) -> &Proxies {
+        &self.clients.proxies
     }
 
     /// The node's metrics.
@@ -119,6 +134,19 @@ impl Service {
         let target = request::absolute_target(&request)
             .ok_or_else(|| Failure::new(Kind::BadRequest, "no usable request target"))?;
         let (matched, endpoint) = table.route(target.path()).ok_or(Kind::NoRoute)?;
+        let forwarded = client
+            .proxied
+            .then(|| self.clients.proxies.client(client.peer, request.headers()));
+        if let Some(rate) = self.clients.rate(endpoint.id()) {
+            let address = forwarded.unwrap_or(client.peer).ip();
+            // Apart: what waits for a server would make every request's task larger.
+            let told = Box::pin(clients::count(rate, address, request.headers())).await;
+            let limited = told.is_limited();
+            exchange.counted(told);
+            if limited {
+                return Err(Kind::RateLimited.into());
+            }
+        }
         let asked = match &self.asking {
             None => None,
             Some(asking) => asking.revision(request.headers(), endpoint.id())?,
@@ -152,8 +180,14 @@ impl Service {
             limits.body_total,
             exchange.request_id().clone(),
         ));
-        let (request, upload) =
-            self.for_guest(request, target.clone(), &matched, &revision, client);
+        let (request, upload) = self.for_guest(
+            request,
+            target.clone(),
+            &matched,
+            &revision,
+            client,
+            forwarded,
+        );
         // The request goes on with its own revision alone, however long it takes.
         drop(table);
         let result = revision.handle(client.core, request, call, permits).await;
@@ -176,13 +210,17 @@ impl Service {
         matched: &Match<'_, '_>,
         revision: &Revision,
         client: &Client,
+        forwarded: Option<SocketAddr>,
     ) -> (Request<wasmtime_wasi_http::WasiBody>, request::UploadWatch) {
         let (mut parts, body) = request.into_parts();
         // A signature is for the host, and good for as long as it says.
         parts.headers.remove(REVISION_HEADER);
         spin_headers::clear(&mut parts.headers);
         if revision.spin_headers() {
-            let address = client.address.clone();
+            let address = match forwarded {
+                Some(address) => spin_headers::client_addr(address),
+                None => client.address.clone(),
+            };
             spin_headers::set(&mut parts.headers, &target, matched, address);
         }
         parts.uri = target;

@@ -23,7 +23,8 @@ impl OfRoute {
     }
 }
 
-/// The value that is the same for every request of a connection.
+/// Whom a request is from, as Spin writes it: address and port, always. The port of
+/// a client that a proxy told nothing of is 0.
 pub fn client_addr(peer: SocketAddr) -> HeaderValue {
     HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
