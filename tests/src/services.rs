@@ -217,6 +217,24 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success(), "no process {pid} to send {name} to");
 }
 
+/// A Valkey that is stopped for as long as this lives. It goes on in any case: a
+/// stopped server would not end with its test.
+pub struct Frozen<'a>(&'a Services);
+
+impl<'a> Frozen<'a> {
+    /// Stops it.
+    pub fn now(services: &'a Services) -> Self {
+        signal(services.valkey_pid(), "STOP");
+        Self(services)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        signal(self.0.valkey_pid(), "CONT");
+    }
+}
+
 /// The PostgreSQL of this whole test run.
 pub async fn shared_postgres() -> &'static Services {
     static SHARED: OnceCell<Services> = OnceCell::const_new();

@@ -9,6 +9,7 @@ mod deadlines;
 mod heads;
 mod instances;
 mod memory;
+mod rates;
 mod traps;
 mod uploads;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use warmlink_tests::probe::{Probe, open};
 use warmlink_tests::proxy::Proxy;
-use warmlink_tests::services::{Services, Wanted, shared_valkey, signal};
+use warmlink_tests::services::{Frozen, Wanted, shared_valkey};
 use warmlink_tests::{Host, HostOptions, Manifest, eventually, run};
 
 use super::SOON;
@@ -56,22 +56,6 @@ pub(super) async fn recovers(probe: &Probe, address: &str) {
     .await;
     for _ in 0..5 {
         assert_eq!(failures(probe, address).await, 0);
-    }
-}
-
-/// Goes on in any case: a stopped server would not end with its test.
-struct Frozen<'a>(&'a Services);
-
-impl<'a> Frozen<'a> {
-    fn now(services: &'a Services) -> Self {
-        signal(services.valkey_pid(), "STOP");
-        Self(services)
-    }
-}
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        signal(self.0.valkey_pid(), "CONT");
     }
 }
 
