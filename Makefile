@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test bench growth pools yardstick lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test bench growth pools yardstick chaos lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -11,7 +11,7 @@ COMPONENTS := health users urls events redirect import clicks repair
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
 # In one call, so that every dependency is built once for all of them.
-TEST := $(CARGO) test --release --lib --bin bench --bin bench-ceiling --test e2e --test imports --test load -p warmlink -p warmlink-tests -p bench -p bench-ceiling -p layers -p shared $(addprefix -p ,$(COMPONENTS))
+TEST := $(CARGO) test --release --lib --bin bench --bin bench-ceiling --bin chaos --test e2e --test imports --test load -p warmlink -p warmlink-tests -p bench -p bench-ceiling -p chaos -p layers -p shared $(addprefix -p ,$(COMPONENTS))
 
 WARMLINK := target/release/warmlink
 
@@ -46,9 +46,13 @@ yardstick: setup
 	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
 	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
 
+chaos: setup host components ## What it depends on is taken away under load, 10 minutes (ONLY=postgres-frozen,valkey-killed ALLOW_SKIP=1)
+	$(RELEASE) -p chaos
+	target/release/chaos $(if $(ONLY),--only $(ONLY))
+
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p layers $(addprefix -p ,$(BENCHES)) -- -D warnings
+	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p chaos -p layers $(addprefix -p ,$(BENCHES)) -- -D warnings
 	$(CARGO) clippy --profile guest --target wasm32-wasip2 -p shared $(addprefix -p ,$(COMPONENTS) $(GUESTS)) -- -D warnings
 	$(CARGO) test --release -p layers
 

@@ -15,15 +15,26 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     limit: Duration,
-    mut look: impl FnMut() -> F,
+    look: impl FnMut() -> F,
 ) -> T {
+    match within(limit, look).await {
+        Some(value) => value,
+        None => panic!("not within {limit:?}: {what}"),
+    }
+}
+
+/// Looks until `look` answers something, or the limit is over.
+pub async fn within<T, F: Future<Output = Option<T>>>(
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = look().await {
-            return value;
+            return Some(value);
         }
         if Instant::now() > deadline {
-            panic!("not within {limit:?}: {what}");
+            return None;
         }
         tokio::time::sleep(PAUSE).await;
     }

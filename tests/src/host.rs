@@ -31,6 +31,7 @@ pub struct HostOptions {
     env: HashMap<String, String>,
     flags: Vec<&'static str>,
     files: Vec<(&'static str, Vec<u8>)>,
+    network: Option<String>,
 }
 
 impl HostOptions {
@@ -55,7 +56,15 @@ impl HostOptions {
             env,
             flags: Vec::new(),
             files: Vec::new(),
+            network: None,
         }
+    }
+
+    /// Runs it in a network namespace that there is, which takes root.
+    #[must_use]
+    pub fn within(mut self, network: &str) -> Self {
+        self.network = Some(network.to_owned());
+        self
     }
 
     /// Adds a flag of `warmlink up`.
@@ -127,7 +136,7 @@ impl Host {
             std::fs::create_dir_all(parent).expect("the folder is writable");
             std::fs::write(path, bytes).expect("the folder is writable");
         }
-        let mut child = command(&options.env)
+        let mut child = command_within(options.network.as_deref(), &options.env)
             .arg("up")
             .args(&options.flags)
             .arg(&manifest)
@@ -237,6 +246,15 @@ impl Host {
             .expect("it has memory");
         let kilobytes = line.split_whitespace().nth(1).expect("a number follows");
         kilobytes.parse::<u64>().expect("a number") * 1024
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Panics
+    /// Where the process has ended.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.pid);
+        std::fs::read_dir(folder).expect("the process runs").count()
     }
 
     /// Asks it to end.
@@ -362,7 +380,21 @@ impl std::fmt::Display for Log {
 
 /// A command of the binary, with nothing of this environment's own settings.
 pub fn command(env: &HashMap<String, String>) -> Command {
-    let mut command = Command::new(paths::binary());
+    command_within(None, env)
+}
+
+fn command_within(network: Option<&str>, env: &HashMap<String, String>) -> Command {
+    let mut command = match network {
+        None => Command::new(paths::binary()),
+        Some(network) => {
+            // It becomes the binary: the process that is started is the host's.
+            let mut command = Command::new("ip");
+            command
+                .args(["netns", "exec", network])
+                .arg(paths::binary());
+            command
+        }
+    };
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let ours = name.starts_with("WARMLINK_") || name.starts_with("SPIN_VARIABLE_");

@@ -3,8 +3,9 @@
 
 #![allow(clippy::panic, reason = "this is how a test fails")]
 
-mod address;
+pub mod address;
 pub mod client;
+pub mod columns;
 pub mod control;
 pub mod csv;
 pub mod database;

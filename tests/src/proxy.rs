@@ -1,14 +1,20 @@
-//! A TCP relay that can be told to hold, or to cut, what runs through it.
+//! A TCP relay that can be told to hold, to cut, or to slow what runs through it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use rand::Rng as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// Pieces under way in one direction of a connection; beyond that, reading waits.
+const UNDER_WAY: usize = 256;
 
 /// What happens to the bytes that arrive.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,11 +43,31 @@ impl Flow {
     }
 }
 
+/// How long pieces are under way, in each direction.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct Lag {
+    /// Of every piece.
+    pub delay: Duration,
+    /// The part of the pieces that take `again` longer, and with them those behind
+    /// them: what the loss of a packet is to who waits for its bytes.
+    pub lost: f64,
+    pub again: Duration,
+}
+
+impl Lag {
+    /// When a piece that is sent now arrives.
+    fn arrival(self) -> Instant {
+        let again = self.lost > 0.0 && rand::rng().random_bool(self.lost);
+        Instant::now() + self.delay + if again { self.again } else { Duration::ZERO }
+    }
+}
+
 /// A relay to one address; ends with this value.
 pub struct Proxy {
-    port: u16,
+    address: SocketAddr,
     target: watch::Sender<String>,
     flow: watch::Sender<Flow>,
+    lag: watch::Sender<Lag>,
     /// Counts the cuts; a connection ends when it moves.
     cuts: watch::Sender<u64>,
     accepted: Arc<AtomicUsize>,
@@ -56,8 +82,17 @@ impl Proxy {
     /// # Panics
     /// Where no port can be had.
     pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), target).await
+    }
+
+    /// One at another address of this machine.
+    ///
+    /// # Panics
+    /// Where no port can be had there.
+    pub async fn start_at(at: IpAddr, target: &str) -> Self {
+        let listener = TcpListener::bind((at, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (lag, lagging) = watch::channel(Lag::default());
         let (flow, flowing) = watch::channel(Flow::Running);
         let (cuts, cutting) = watch::channel(0);
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -73,7 +108,7 @@ impl Proxy {
                 count.fetch_add(1, Ordering::Relaxed);
                 let to = to.borrow().clone();
                 let trap = (trapped.clone(), trigger.clone());
-                let relay = relay(near, to, flowing.clone(), trap);
+                let relay = relay(near, to, flowing.clone(), lagging.clone(), trap);
                 let mut cutting = cutting.clone();
                 cutting.mark_unchanged();
                 tokio::spawn(async move {
@@ -85,9 +120,10 @@ impl Proxy {
             }
         });
         Self {
-            port,
+            address,
             target,
             flow,
+            lag,
             cuts,
             accepted,
             trap,
@@ -96,11 +132,16 @@ impl Proxy {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        self.address
+    }
+
+    /// Slows what is read from now on.
+    pub fn slow(&self, lag: Lag) {
+        self.lag.send_replace(lag);
     }
 
     /// Relays what connects from now on to another address.
@@ -160,6 +201,7 @@ async fn relay(
     near: TcpStream,
     target: String,
     mut flow: watch::Receiver<Flow>,
+    lag: watch::Receiver<Lag>,
     trap: (Trap, watch::Sender<Flow>),
 ) {
     let connects = |flow: &Flow| matches!(flow, Flow::Running | Flow::OneHeld(_));
@@ -177,31 +219,67 @@ async fn relay(
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pump(near_in, far_out, from.port(), flow.clone(), Some(trap)) => {}
-        () = pump(far_in, near_out, from.port(), flow, None) => {}
+        () = pump(near_in, far_out, from.port(), flow.clone(), lag.clone(), Some(trap)) => {}
+        () = pump(far_in, near_out, from.port(), flow, lag, None) => {}
     }
 }
 
 /// Ends at the first end or fault of either side. What a client sends, and it
 /// alone, may spring a trap. `port` is the relay's own towards the target.
 async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
     port: u16,
-    mut flow: watch::Receiver<Flow>,
+    flow: watch::Receiver<Flow>,
+    lag: watch::Receiver<Lag>,
     trap: Option<(Trap, watch::Sender<Flow>)>,
 ) {
     let asks = trap.is_some();
+    let (sent, arriving) = mpsc::channel(UNDER_WAY);
+    let mut written = std::pin::pin!(write(arriving, to, port, asks, flow));
+    tokio::select! {
+        () = read(from, sent, lag, trap) => written.await,
+        () = &mut written => {}
+    }
+}
+
+/// A piece, and when it arrives.
+type Piece = (Instant, Vec<u8>);
+
+async fn read(
+    mut from: OwnedReadHalf,
+    sent: mpsc::Sender<Piece>,
+    lag: watch::Receiver<Lag>,
+    trap: Option<(Trap, watch::Sender<Flow>)>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let piece = &buffer[..count];
         if let Some((trap, flow)) = &trap {
-            spring(trap, flow, &buffer[..count]);
+            spring(trap, flow, piece);
         }
-        let passes = |flow: &Flow| flow.lets_through(port, asks);
-        if flow.wait_for(passes).await.is_err() {
+        let arrival = lag.borrow().arrival();
+        if sent.send((arrival, piece.to_vec())).await.is_err() {
             return;
         }
-        if to.write_all(&buffer[..count]).await.is_err() {
+    }
+}
+
+/// In the order in which they were sent: a late piece holds up those behind it.
+async fn write(
+    mut arriving: mpsc::Receiver<Piece>,
+    mut to: OwnedWriteHalf,
+    port: u16,
+    asks: bool,
+    mut flow: watch::Receiver<Flow>,
+) {
+    while let Some((arrival, piece)) = arriving.recv().await {
+        // The clock of sleeping is coarse: who has arrived does not look at it.
+        if arrival > Instant::now() {
+            sleep_until(arrival).await;
+        }
+        let passes = |flow: &Flow| flow.lets_through(port, asks);
+        if flow.wait_for(passes).await.is_err() || to.write_all(&piece).await.is_err() {
             return;
         }
     }

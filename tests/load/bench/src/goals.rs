@@ -1,7 +1,8 @@
 //! What the figures are held against.
 
+use warmlink_tests::columns::table;
+
 use crate::sample::Sample;
-use crate::table::table;
 use crate::work::{CLICK, HEAD, HELLO, READ, Side, Work};
 
 /// What a server's figures were under one load.

@@ -3,12 +3,12 @@
 
 use anyhow::ensure;
 use http::Method;
+use warmlink_tests::columns::{table, thousands};
 use warmlink_tests::database::connect;
 use warmlink_tests::services::{Services, Wanted};
 use warmlink_tests::{Database, Host, HostOptions, Manifest};
 
 use crate::stage::say;
-use crate::table::{table, thousands};
 use crate::turns::{Asked, in_turn};
 use crate::work::{Request, Walk};
 use crate::wrk::Wrk;

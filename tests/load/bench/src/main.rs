@@ -14,7 +14,6 @@ mod process;
 mod report;
 mod sample;
 mod stage;
-mod table;
 mod turns;
 mod work;
 mod wrk;

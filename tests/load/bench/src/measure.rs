@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use warmlink_tests::Api;
+use warmlink_tests::columns::thousands;
 
 use crate::goals::Line;
 use crate::process::{cpu_time, resident_bytes};
 use crate::sample::Sample;
 use crate::stage::{Stage, say};
-use crate::table::thousands;
 use crate::work::{HELLO, Side, Work};
 use crate::wrk::{Load, Outcome, Wrk};
 

@@ -2,12 +2,12 @@
 //! different sizes in turn.
 
 use anyhow::Context as _;
+use warmlink_tests::columns::{table, thousands};
 use warmlink_tests::services::Wanted;
 use warmlink_tests::{Host, HostOptions, Manifest};
 
 use crate::fill;
 use crate::stage::{DURABLE, say};
-use crate::table::{table, thousands};
 use crate::turns::{Asked, in_turn};
 use crate::work::{CREATE, READ, Work};
 use crate::wrk::Wrk;

@@ -1,11 +1,11 @@
 //! What is shown at the end, and kept.
 
 use chrono::{DateTime, Utc};
+use warmlink_tests::columns::{table, thousands};
 
 use crate::goals::{Line, Verdict, shown};
 use crate::machine::Machine;
 use crate::measure::Extent;
-use crate::table::{table, thousands};
 
 /// The circumstances of a run.
 pub(crate) struct Circumstances {

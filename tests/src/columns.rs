@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// Lays rows out under a head, the columns from the second on at their right
 /// edge where they are numbers.
-pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
@@ -50,7 +50,7 @@ fn is_number(cell: &str) -> bool {
 }
 
 /// A whole number, with a comma between thousands.
-pub(crate) fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

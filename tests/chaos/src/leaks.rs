@@ -1,0 +1,106 @@
+//! What a host holds when nobody asks anything of it.
+
+use std::time::Duration;
+
+use warmlink_tests::Host;
+use warmlink_tests::eventually::within;
+
+use crate::postgres::connections;
+use crate::world::World;
+
+/// Whatever the requests of a load held is given back within this: a session that
+/// was left behind is settled, or its connection closed.
+const SETTLED: Duration = Duration::from_secs(12);
+
+/// Descriptors that may come and go: a pool that had not all its connections.
+const FILES: usize = 8;
+/// Instances that hundreds of requests at once have made stay for a minute.
+const MEMORY: u64 = 96 << 20;
+/// Of one host, as its manifest says.
+const POSTGRES_MAX: i64 = 8;
+
+/// What is nobody's at rest.
+const GAUGES: [&str; 5] = [
+    "warmlink_in_flight",
+    "warmlink_connections",
+    "warmlink_postgres_pool_in_use",
+    "warmlink_postgres_pool_pinned",
+    "warmlink_postgres_pool_waiting",
+];
+
+/// A host at rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    files: usize,
+    memory: u64,
+}
+
+impl Rest {
+    pub(crate) async fn of(host: &Host) -> Self {
+        settled(host).await;
+        Self {
+            files: host.open_files(),
+            memory: host.resident_bytes(),
+        }
+    }
+}
+
+/// What the hosts, and the servers for them, hold beyond what they held before.
+///
+/// # Errors
+/// Where a server does not tell.
+pub(crate) async fn left_behind(
+    world: &World,
+    before: &[Rest],
+    valkey_before: i64,
+) -> anyhow::Result<Vec<String>> {
+    let mut left = Vec::new();
+    for (host, before) in world.hosts.iter().zip(before) {
+        left.extend(settled(host).await);
+        let few = before.files + FILES;
+        let files = within(SETTLED, || async {
+            (host.open_files() <= few).then_some(())
+        });
+        if files.await.is_none() {
+            left.push(format!(
+                "{} descriptors, not {}",
+                host.open_files(),
+                before.files
+            ));
+        }
+        let grown = host.resident_bytes().saturating_sub(before.memory);
+        if grown > MEMORY {
+            left.push(format!("{} MiB more memory", grown >> 20));
+        }
+    }
+    let most = POSTGRES_MAX * i64::try_from(world.hosts.len())?;
+    let open = connections(&world.database_url()).await?;
+    if open > most {
+        left.push(format!("{open} connections to PostgreSQL, not {most}"));
+    }
+    let fewer = within(SETTLED, || async {
+        (world.valkey.connections().await.ok()? <= valkey_before).then_some(())
+    });
+    if fewer.await.is_none() {
+        let open = world.valkey.connections().await?;
+        left.push(format!("{open} connections to Valkey, not {valkey_before}"));
+    }
+    Ok(left)
+}
+
+/// Waits until nothing is under way; what still is.
+async fn settled(host: &Host) -> Vec<String> {
+    let held = || async {
+        let scrape = host.metrics().await;
+        let gauges = GAUGES.iter().map(|name| (name, scrape.sum(name, &[])));
+        // A gauge that is not there is one that was renamed.
+        let held = gauges.filter(|(_, sum)| *sum != Some(0.0));
+        held.map(|(name, sum)| format!("{name} is {sum:?}"))
+            .collect::<Vec<_>>()
+    };
+    let none = within(SETTLED, || async { held().await.is_empty().then_some(()) });
+    match none.await {
+        Some(()) => Vec::new(),
+        None => held().await,
+    }
+}

@@ -1,0 +1,128 @@
+//! A hot standby of a PostgreSQL, to fail over to.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use warmlink_tests::address;
+
+use crate::postgres::{Postgres, connect};
+use crate::server::{Server, until_it_answers};
+
+pub(crate) struct Standby {
+    server: Server,
+    port: u16,
+    promoted: bool,
+    /// Keeps its data.
+    _folder: TempDir,
+}
+
+impl Standby {
+    /// Copies the server's data, follows it, and has it wait for this one with each
+    /// write: what was answered is on both.
+    ///
+    /// # Errors
+    /// Where either does not do its part.
+    pub(crate) async fn start(primary: &Postgres) -> anyhow::Result<Self> {
+        let recipe = primary.server.recipe();
+        let folder = TempDir::new()?;
+        std::os::unix::fs::chown(folder.path(), Some(recipe.owner.0), Some(recipe.owner.1))?;
+        let data = folder.path().join("data");
+        let backup = recipe.program.with_file_name("pg_basebackup");
+        let copied = recipe
+            .command(&backup)
+            .current_dir(folder.path())
+            .arg("--pgdata")
+            .arg(&data)
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--dbname"])
+            .arg(primary.admin_url()?)
+            .output()
+            .await
+            .with_context(|| format!("running {}", backup.display()))?;
+        ensure!(
+            copied.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&copied.stderr)
+        );
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
+        // Free when it was looked at: nobody else asks for ports between here and
+        // the server's start.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let mut recipe = recipe.clone();
+        let old = recipe.directory.clone();
+        for argument in &mut recipe.arguments {
+            if *argument == old {
+                *argument = data.clone().into();
+            } else if argument.to_string_lossy().starts_with("port=") {
+                *argument = OsString::from(format!("port={port}"));
+            }
+        }
+        recipe.directory = data;
+        let standby = Self {
+            server: Server::start(recipe)?,
+            port,
+            promoted: false,
+            _folder: folder,
+        };
+        let url = standby.url(primary);
+        until_it_answers("the standby", || async { connect(&url).await.is_ok() }).await?;
+        let admin = primary.admin().await?;
+        for sql in [
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+            "SELECT pg_reload_conf()",
+        ] {
+            admin.execute(sql, &[]).await?;
+        }
+        let follows = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+        until_it_answers("replication", || async {
+            admin
+                .query_opt(follows, &[])
+                .await
+                .is_ok_and(|it| it.is_some())
+        })
+        .await?;
+        Ok(standby)
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    /// The application's database there.
+    pub(crate) fn url(&self, primary: &Postgres) -> String {
+        address::at(
+            primary.database.url(),
+            (Ipv4Addr::LOCALHOST, self.port).into(),
+        )
+    }
+
+    pub(crate) fn is_promoted(&self) -> bool {
+        self.promoted
+    }
+
+    /// Has it take writes, and waits until it does.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub(crate) async fn promote(&mut self, primary: &Postgres) -> anyhow::Result<()> {
+        let admin = address::at(
+            &primary.admin_url()?,
+            (Ipv4Addr::LOCALHOST, self.port).into(),
+        );
+        let admin = connect(&admin).await?;
+        let done = admin.query_one("SELECT pg_promote()", &[]).await?;
+        ensure!(done.try_get::<_, bool>(0)?, "the standby was not promoted");
+        self.promoted = true;
+        Ok(())
+    }
+
+    /// # Errors
+    /// Where it does not end.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        self.server.kill().await
+    }
+}
