@@ -136,6 +136,8 @@ fn by_state(error: &DbError) -> Failure {
     match error.code.as_str() {
         "23505" => Failure::Unique(constraint(error)),
         "23503" => Failure::Reference,
+        // Only reads are taken: a standby that is to be the server next.
+        "25006" => Failure::Unavailable,
         // Connection, resources, deadlock and serialization, cancelled or shut
         // down, lock not available: states that pass.
         code if ["08", "40", "53", "55", "57", "58"]
@@ -197,10 +199,12 @@ mod tests {
 
     #[test]
     fn what_passes_is_unavailable_and_the_rest_a_fault() {
-        for code in ["08006", "40P01", "53300", "55P03", "57014", "57P01"] {
+        for code in [
+            "08006", "25006", "40P01", "53300", "55P03", "57014", "57P01",
+        ] {
             assert_eq!(classify(error(code, &[])), Failure::Unavailable, "{code}");
         }
-        for code in ["42601", "22003", "23502"] {
+        for code in ["25001", "42601", "22003", "23502"] {
             assert_eq!(classify(error(code, &[])), Failure::Fault, "{code}");
         }
         let cut = Error::PgError(PgError::ConnectionFailed("refused".into()));
