@@ -27,6 +27,12 @@ const H2_STREAMS: u32 = 200;
 /// long it has to answer.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// How long a connection on which nothing is asked is kept once the host drains. A
+/// request may be on its way, and a client that is busy sends its next one within
+/// this: its answer says that it is the last. Closed at once, each of the clients
+/// between two requests would stand to lose one.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
+
 /// Serves the connection until it ends, or until `drain` turns true and what
 /// it has begun is answered.
 pub async fn serve(
@@ -83,8 +89,14 @@ pub async fn serve(
                 biased;
                 result = conn.as_mut() => result,
                 _ = told.next() => {
-                    conn.as_mut().graceful_shutdown();
-                    conn.await
+                    shared.end();
+                    match tokio::time::timeout(LAST_REQUEST, conn.as_mut()).await {
+                        Ok(result) => result,
+                        Err(_nothing_was_asked) => {
+                            conn.as_mut().graceful_shutdown();
+                            conn.await
+                        }
+                    }
                 }
             }
         }
@@ -173,10 +185,11 @@ async fn told_to_drain(mut drain: watch::Receiver<bool>) {
     let _ = drain.wait_for(|drain| *drain).await.map(drop);
 }
 
-/// A connection that has not said anything when the host drains is closed;
+/// A connection that has not said anything a while after the host drains is closed;
 /// one whose first bytes are on their way is served.
 async fn drained_before_first_byte(stream: &TcpStream, drain: watch::Receiver<bool>) {
     told_to_drain(drain).await;
+    tokio::time::sleep(LAST_REQUEST).await;
     // Bytes that have reached this machine are seen at once.
     let peeked = rustix::net::recv(stream, &mut [0; 1][..], RecvFlags::PEEK);
     if matches!(peeked, Ok((_, 1..))) {

@@ -23,6 +23,8 @@ pub struct Shared {
     voice: AtomicU8,
     /// The client may be at work on a request that nobody reads any more.
     unread: AtomicBool,
+    /// The next answer is the last.
+    ending: AtomicBool,
 }
 
 /// How long a client is listened to after its connection was given up.
@@ -70,6 +72,17 @@ impl Shared {
     /// Whether a request's body was not read to its end.
     pub fn is_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    /// Has every answer from now on say that it is the connection's last.
+    pub fn end(&self) {
+        self.ending.store(true, Relaxed);
+    }
+
+    /// Whether the connection closes after an answer that is sent now; a client that
+    /// is not told would send its next request into the close.
+    pub fn is_ending(&self) -> bool {
+        self.is_unread() || self.ending.load(Relaxed)
     }
 
     /// Takes in what the client still sends, for a short while. Closed with
@@ -130,6 +143,7 @@ impl Io {
                 unanswered: AtomicBool::new(false),
                 voice: AtomicU8::new(SILENT),
                 unread: AtomicBool::new(false),
+                ending: AtomicBool::new(false),
             }),
             stall_limit,
             stalled: None,

@@ -115,9 +115,8 @@ impl Service {
                 Err(failure) => self.fail(&failure, exchange),
             }
         };
-        if http1 && client.connection.is_unread() {
-            // hyper closes after such an answer; a client that is not told would
-            // send its next request into the close.
+        if http1 && client.connection.is_ending() {
+            // hyper closes after such an answer.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

@@ -56,7 +56,34 @@ fn requests_in_flight_finish_and_then_the_host_ends_well() {
 }
 
 #[test]
-fn idle_connections_are_closed_at_once() {
+fn a_client_between_two_requests_is_answered_once_more() {
+    run(async {
+        let mut host = Host::start(plain()).await;
+        let mut silent = Raw::connect(host.public()).await;
+        let mut answered = Raw::get(host.public(), "/status/204").await;
+        assert_eq!(answered.response().await.status, 204);
+        host.interrupt();
+        until_draining(&host).await;
+        until_closed(&host).await;
+        for raw in [&mut silent, &mut answered] {
+            raw.send("GET /status/204 HTTP/1.1\r\nhost: test\r\n\r\n")
+                .await;
+            let response = raw.response().await;
+            assert_eq!(response.status, 204);
+            assert!(
+                response.head.contains("connection: close"),
+                "{}",
+                response.head
+            );
+        }
+        assert!(silent.until_closed().await.is_empty());
+        assert!(answered.until_closed().await.is_empty());
+        assert_eq!(host.exit().await.code(), Some(0));
+    });
+}
+
+#[test]
+fn idle_connections_are_closed_after_a_moment() {
     run(async {
         for name in ["TERM", "INT"] {
             let mut host = Host::start(plain()).await;
