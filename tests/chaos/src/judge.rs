@@ -19,6 +19,8 @@ pub(crate) struct Promises {
     pub(crate) settles: Duration,
     /// What must be refused at least once: else there was no fault.
     pub(crate) bites: &'static [Kind],
+    /// What some answer must take at least, for the same reason.
+    pub(crate) delays: Duration,
     /// The statuses of a refusal.
     pub(crate) refusals: &'static [u16],
     /// The place whose connections may break.
@@ -113,6 +115,12 @@ pub(crate) fn judge(
             broken.push(format!("no fault was felt: no {kind:?} was refused"));
         }
     }
+    if figures.slowest < promises.delays {
+        broken.push(format!(
+            "no fault was felt: no answer took {:?}",
+            promises.delays
+        ));
+    }
     (figures, broken)
 }
 
@@ -176,6 +184,7 @@ mod tests {
         works: &[Kind::Cached],
         settles: Duration::ZERO,
         bites: &[Kind::Create],
+        delays: Duration::ZERO,
         refusals: &[503],
         breaks: None,
         slowest: Duration::from_secs(3),
@@ -322,6 +331,9 @@ mod tests {
         let mut run = Run::new();
         run.samples.retain(|it| it.kind != Kind::Create);
         assert!(run.broken()[0].contains("no Create was refused"));
+        let mut run = Run::new();
+        run.promises.delays = Duration::from_secs(1);
+        assert!(run.broken()[0].contains("no answer took 1s"));
     }
 
     #[test]

@@ -80,7 +80,6 @@ async fn under_load(
     for host in &world.hosts {
         before.push(Rest::of(host).await);
     }
-    let connections = world.valkey.connections().await?;
     // Starting a server again takes time, too.
     let load = Load::begin(
         &run,
@@ -113,7 +112,7 @@ async fn under_load(
     let books = Books::audit(&run, &samples, &world.database_url(), &world.valkey).await?;
     // Connections of the load's are no host's leak.
     world.forget_clients();
-    let left = left_behind(world, &before, connections).await?;
+    let left = left_behind(world, &before).await?;
     // What it held and had not given away is gone with it: that is what it does.
     let excused = (fault == Fault::ValkeyEmptied).then_some((inject - UNDELIVERED, injected));
     broken.extend(books.broken(excused));

@@ -34,15 +34,21 @@ const AWAY: Duration = Duration::from_secs(3);
 /// then the database.
 const WITHOUT_CACHE: Duration = Duration::from_secs(2);
 const RECOVERY: Duration = Duration::from_secs(2);
+/// A command to Valkey that is given up.
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 const ALL: &[Kind] = &Kind::ALL;
 const READS: &[Kind] = &[Kind::Cached, Kind::Read, Kind::List];
+
+/// Longer than any deadline.
+const LONG: u64 = 13;
 
 /// PostgreSQL is away: what is cached redirects, all else is refused.
 const WITHOUT_DATABASE: Promises = Promises {
     works: &[Kind::Cached],
     settles: Duration::ZERO,
     bites: &[Kind::Create, Kind::Read],
+    delays: Duration::ZERO,
     refusals: &[503],
     breaks: None,
     slowest: AWAY,
@@ -56,15 +62,35 @@ const FROZEN: Promises = Promises {
     ..WITHOUT_DATABASE
 };
 
+/// Away for less than a deadline: who asks has to wait.
+const LATE: Promises = Promises {
+    bites: &[],
+    delays: Duration::from_secs(4),
+    ..FROZEN
+};
+
 /// Nobody notices.
 const UNNOTICED: Promises = Promises {
     works: ALL,
     settles: Duration::ZERO,
     bites: &[],
+    delays: Duration::ZERO,
     refusals: &[],
     breaks: None,
     slowest: WITHOUT_CACHE,
     recovery: Duration::ZERO,
+};
+
+/// Who redirects waits for it, not long.
+const SLOWED: Promises = Promises {
+    delays: TIMEOUT,
+    ..UNNOTICED
+};
+
+/// Each answer takes the way there and back once at least.
+const FAR: Promises = Promises {
+    delays: Duration::from_millis(100),
+    ..UNNOTICED
 };
 
 const fn scenario(name: &'static str, fault: Fault, hold: u64, promises: Promises) -> Scenario {
@@ -103,7 +129,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ..WITHOUT_DATABASE
         },
     ),
-    scenario("postgres-frozen", Fault::PostgresFrozen, 6, FROZEN),
+    scenario("postgres-frozen", Fault::PostgresFrozen, LONG, FROZEN),
     at(
         Stage::Crowded,
         scenario(
@@ -142,7 +168,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     scenario("valkey-stopped", Fault::ValkeyStopped, 6, UNNOTICED),
     scenario("valkey-killed", Fault::ValkeyKilled, 6, UNNOTICED),
-    scenario("valkey-frozen", Fault::ValkeyFrozen, 6, UNNOTICED),
+    scenario("valkey-frozen", Fault::ValkeyFrozen, 6, SLOWED),
     scenario("valkey-emptied", Fault::ValkeyEmptied, 3, UNNOTICED),
     at(
         Stage::SmallValkey,
@@ -161,7 +187,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "both-frozen",
         Fault::BothFrozen,
-        6,
+        LONG,
         Promises {
             works: &[],
             bites: ALL,
@@ -170,19 +196,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     at(
         Stage::Relays,
-        scenario("postgres-far", Fault::PostgresFar, 6, UNNOTICED),
+        scenario("postgres-far", Fault::PostgresFar, 6, FAR),
     ),
     at(
         Stage::Relays,
-        scenario("valkey-far", Fault::ValkeyFar, 6, UNNOTICED),
+        scenario("valkey-far", Fault::ValkeyFar, 6, FAR),
     ),
     at(
         Stage::Network,
-        scenario("postgres-cut", Fault::PostgresCut, 5, FROZEN),
+        scenario("postgres-cut", Fault::PostgresCut, 5, LATE),
     ),
     at(
         Stage::Network,
-        scenario("valkey-cut", Fault::ValkeyCut, 5, UNNOTICED),
+        scenario("valkey-cut", Fault::ValkeyCut, 5, SLOWED),
     ),
     at(
         Stage::TwoHosts,

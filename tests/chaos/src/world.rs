@@ -34,6 +34,10 @@ pub(crate) enum Stage {
     Network,
 }
 
+/// What is answered outlives the server's process: the tests' own setting is quicker
+/// and forgets what it confirmed a moment before it was killed.
+const DURABLE: (&str, &str) = ("synchronous_commit", "on");
+
 /// The servers, the hosts, and what a fault leaves for its end.
 pub(crate) struct World {
     // First: a host complains of the loss of what it depends on.
@@ -58,18 +62,16 @@ impl World {
     /// # Errors
     /// Where something does not come up.
     pub(crate) async fn start(stage: Stage) -> anyhow::Result<Self> {
-        let settings: &[(&str, &str)] = match stage {
-            Stage::Crowded => &[("max_connections", "30")],
-            // What is answered is on both.
-            Stage::Standby => &[("synchronous_commit", "on")],
-            _ => &[],
-        };
+        let mut settings = vec![DURABLE];
+        if stage == Stage::Crowded {
+            settings.push(("max_connections", "30"));
+        }
         let limits: &[(&str, &str)] = match stage {
             Stage::SmallValkey => &[("maxmemory", "24mb"), ("maxmemory-policy", "noeviction")],
             _ => &[],
         };
         let (postgres, valkey) =
-            tokio::try_join!(Postgres::start(settings), Valkey::start(limits))?;
+            tokio::try_join!(Postgres::start(&settings), Valkey::start(limits))?;
         let network = match stage {
             Stage::Network => Some(Network::lay().await?),
             _ => None,
