@@ -22,7 +22,7 @@ use warmlink_tests::{
 };
 
 /// Redirects of a run; `CLICKS=100000` in the environment makes it a longer one.
-const CLICKS: u64 = 20_000;
+const CLICKS: u64 = 10_000;
 
 /// Clients of each host.
 const CLIENTS: usize = 16;
