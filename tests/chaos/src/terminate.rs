@@ -177,7 +177,7 @@ async fn client(crowd: Arc<Crowd>, number: usize) -> Seen {
         let asked = seen.samples.len();
         let number = number + asked * BUSY;
         // One in four is a write.
-        let kind = if asked % 4 == 0 {
+        let kind = if asked.is_multiple_of(4) {
             Kind::Create
         } else {
             Kind::Cached
