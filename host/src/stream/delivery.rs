@@ -13,12 +13,25 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// First and longest pause before what the component could not take now is
-/// offered again.
-const LATER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(3));
+/// Pauses between deliveries of the same entries.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    /// Before what the component could not take now is offered again.
+    pub(super) later: Pauses,
+    /// Before an entry that failed alone is tried again.
+    pub(super) again: Pauses,
+}
 
-/// First and longest pause before an entry that failed alone is tried again.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+impl Patience {
+    /// No pause outlasts `keep`, which is what others wait before they take over.
+    pub(super) fn within(keep: Duration) -> Self {
+        let longest = Duration::from_secs(3);
+        Self {
+            later: Pauses::new(Duration::from_millis(20), longest.min(keep)),
+            again: Pauses::new(Duration::from_millis(50), longest),
+        }
+    }
+}
 
 /// What became of entries, for the keeper to carry out.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +86,7 @@ pub(super) struct Delivery<C> {
     pub(super) attempts: u32,
     /// How long the entries in hand may go without a word to the server.
     pub(super) keep: Duration,
+    pub(super) patience: Patience,
     pub(super) settle: mpsc::Sender<Settle>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) metrics: StreamMetrics,
@@ -88,12 +102,12 @@ struct Part {
 }
 
 impl Part {
-    fn new(entries: Vec<Entry>) -> Self {
+    fn new(entries: Vec<Entry>, again: Pauses) -> Self {
         Self {
             entries,
             failures: 0,
             due: Instant::now(),
-            again: Pauses::new(AGAIN.0, AGAIN.1),
+            again,
         }
     }
 
@@ -108,10 +122,9 @@ impl<C: Consumer> Delivery<C> {
     pub(super) async fn run(&mut self, entries: Vec<Entry>) {
         let mut parts: VecDeque<_> = portions(entries, self.consumer.room())
             .into_iter()
-            .map(Part::new)
+            .map(|entries| Part::new(entries, self.patience.again.clone()))
             .collect();
-        // No pause outlasts what the others wait before they take over.
-        let mut later = Pauses::new(LATER.0, LATER.1.min(self.keep));
+        let mut later = self.patience.later.clone();
         let mut kept = Instant::now();
         while let Some(mut part) = parts.pop_front() {
             if part.due > Instant::now() && !self.wait(part.due).await {
@@ -139,8 +152,9 @@ impl<C: Consumer> Delivery<C> {
                     self.metrics.failed.inc();
                     if part.entries.len() > 1 {
                         let second = part.entries.split_off(part.entries.len() / 2);
-                        parts.push_front(Part::new(second));
-                        parts.push_front(Part::new(part.entries));
+                        let again = self.patience.again.clone();
+                        parts.push_front(Part::new(second, again.clone()));
+                        parts.push_front(Part::new(part.entries, again));
                         continue;
                     }
                     part.failures += 1;

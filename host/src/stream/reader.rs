@@ -1,7 +1,7 @@
 //! Reads the stream as one consumer of its group, and delivers what it reads.
 
 use super::Settings;
-use super::delivery::{Delivery, Settle};
+use super::delivery::{Delivery, Patience, Settle};
 use super::entry::{Batch, Malformed};
 use super::metrics::StreamMetrics;
 use crate::live::Private;
@@ -59,10 +59,12 @@ impl Reader {
         stop: watch::Receiver<bool>,
         metrics: StreamMetrics,
     ) -> Self {
+        let keep = settings.claim_after / 3;
         let delivery = Delivery {
             consumer: component,
             attempts: settings.attempts,
-            keep: settings.claim_after / 3,
+            keep,
+            patience: Patience::within(keep),
             settle,
             stop: stop.clone(),
             metrics: metrics.clone(),

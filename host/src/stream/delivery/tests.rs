@@ -56,7 +56,11 @@ fn delivery(fake: Fake) -> Run {
     let delivery = Delivery {
         consumer: fake,
         attempts: 3,
-        keep: Duration::from_secs(10),
+        keep: Duration::from_millis(5),
+        patience: Patience {
+            later: Pauses::new(Duration::from_millis(1), Duration::from_millis(2)),
+            again: Pauses::new(Duration::from_millis(1), Duration::from_millis(2)),
+        },
         settle,
         stop: stopped,
         metrics: Metrics::default().of("test"),
@@ -88,7 +92,7 @@ fn ids(ids: impl IntoIterator<Item = u32>) -> Vec<String> {
     ids.into_iter().map(|id| format!("{id}-0")).collect()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_batch_is_taken_whole() {
     let fake = Fake {
         room: 1000,
@@ -100,7 +104,7 @@ async fn a_batch_is_taken_whole() {
     assert_eq!(run.settled(), (ids(0..20), vec![], 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn one_that_fails_is_found_and_the_others_are_taken_before_it() {
     let fake = Fake {
         poison: Some(13),
@@ -118,7 +122,7 @@ async fn one_that_fails_is_found_and_the_others_are_taken_before_it() {
     assert_eq!(*seen.last().unwrap(), [13], "the others did not wait");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_component_that_is_away_is_waited_for_and_its_entries_are_kept() {
     let fake = Fake {
         room: 1000,
@@ -133,7 +137,7 @@ async fn a_component_that_is_away_is_waited_for_and_its_entries_are_kept() {
     assert_eq!(fake.seen.lock().len(), 31);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_stop_leaves_what_cannot_be_delivered() {
     let fake = Fake {
         room: 1000,

@@ -323,14 +323,19 @@ mod tests {
         assert_eq!(shelf.metrics.held(), (0, 0));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_entry_ends_with_its_time() {
+    #[test]
+    fn an_entry_ends_with_its_time() {
         let shelf = shelf(1 << 20);
-        put(&shelf, "a", b"1");
-        tokio::time::advance(MINUTE - Duration::from_millis(1)).await;
-        assert!(get(&shelf, "a").is_some());
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(get(&shelf, "a"), None);
+        let departure = depart(&shelf, "a");
+        let until = Instant::now() + MINUTE;
+        let answer = (Some(Arc::from(&b"1"[..])), until);
+        shelf.land(&departure.key, departure.id, Some(answer), || true);
+        let found = shelf.find(b"a", until - Duration::from_millis(1));
+        assert!(matches!(found, Found::Value(Some(_))));
+        let Found::Nothing(gone) = shelf.find(b"a", until) else {
+            panic!("it is told beyond its time");
+        };
+        shelf.land(&gone.key, gone.id, None, || true);
         assert_eq!(shelf.metrics.held(), (0, 0));
     }
 
