@@ -1,9 +1,10 @@
-//! `/health`: whether the service can do its work.
+//! `/health`: whether the service can do its work. `/openapi.json`: what that is.
 
+mod document;
 mod logic;
 
 use futures::future;
-use logic::{Cache, Database as State};
+use logic::{Asked, Cache, Database as State};
 use shared::{
     Answer,
     cache::Links,
@@ -20,7 +21,16 @@ const PATIENCE: u64 = 2_000_000_000;
 shared::service!(handle);
 
 async fn handle(request: Incoming) -> Answer {
-    logic::route(&request.head)?;
+    match logic::route(&request.head)? {
+        Asked::Health => health().await,
+        Asked::Document => {
+            let known = request.header("if-none-match");
+            Ok(document::reply(known.as_deref()))
+        }
+    }
+}
+
+async fn health() -> Answer {
     let config = config().await?;
     let database = guest::in_time(PATIENCE, database(config));
     let cache = guest::in_time(PATIENCE, cache(config));

@@ -23,10 +23,23 @@ pub(crate) enum Cache {
     None,
 }
 
-/// Refuses what does not ask for health.
-pub(crate) fn route(head: &Head) -> Result<(), Refusal> {
+/// A request understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Health,
+    Document,
+}
+
+/// Finds out what a request asks for.
+pub(crate) fn route(head: &Head) -> Result<Asked, Refusal> {
+    let segments = head.segments().ok_or_else(|| head.no_route())?;
+    let asked = match segments.as_slice() {
+        [name] if name == "health" => Asked::Health,
+        [name] if name == "openapi.json" => Asked::Document,
+        _ => return Err(head.no_route()),
+    };
     match head.method {
-        Method::Get | Method::Head => Ok(()),
+        Method::Get | Method::Head => Ok(asked),
         _ => Err(head.wrong_method("GET, HEAD")),
     }
 }
@@ -85,13 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn health_is_only_read() {
-        assert!(route(&Head::new(Method::Get, "/health")).is_ok());
-        assert_eq!(
-            route(&Head::new(Method::Post, "/health"))
-                .unwrap_err()
-                .status,
-            405
-        );
+    fn what_is_asked_for_is_only_read() {
+        for (path, asked) in [
+            ("/health", Asked::Health),
+            ("/openapi.json", Asked::Document),
+        ] {
+            for method in [Method::Get, Method::Head] {
+                assert_eq!(route(&Head::new(method, path)), Ok(asked));
+            }
+            let refusal = route(&Head::new(Method::Post, path)).unwrap_err();
+            assert_eq!((refusal.status, refusal.allow), (405, Some("GET, HEAD")));
+        }
+        let elsewhere = route(&Head::new(Method::Get, "/openapi"));
+        assert_eq!(elsewhere.unwrap_err().status, 404);
     }
 }

@@ -185,8 +185,9 @@ fn respond(reply: Reply) -> Result<Response, ErrorCode> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    // Where it is known that nothing follows the head, nothing is waited for.
-    if reply.status != 204 {
+    // Where it is known that nothing follows the head, nothing is waited for. That of
+    // a 304 would be the length of what is not sent.
+    if !matches!(reply.status, 204 | 304) {
         headers.push((
             "content-length".to_owned(),
             reply.body.len().to_string().into_bytes(),

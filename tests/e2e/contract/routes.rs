@@ -31,6 +31,7 @@ fn a_method_that_a_route_does_not_serve_is_405_and_says_which_are() {
         for (path, served) in [
             ("/health".to_owned(), "GET, HEAD"),
             ("/metrics".to_owned(), "GET, HEAD"),
+            ("/openapi.json".to_owned(), "GET, HEAD"),
             ("/users".to_owned(), "GET, HEAD, POST"),
             (rig::path("users", &user), "GET, HEAD, PUT, DELETE"),
             ("/users/bulk".to_owned(), "POST"),
