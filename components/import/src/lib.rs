@@ -6,6 +6,8 @@ mod csv;
 mod kind;
 mod merge;
 mod parts;
+#[cfg(test)]
+mod properties;
 mod table;
 
 use kind::Kind;

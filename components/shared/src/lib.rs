@@ -25,6 +25,9 @@ pub mod sql;
 pub mod target;
 pub mod time;
 
+#[cfg(test)]
+mod properties;
+
 pub use refusal::Refusal;
 pub use reply::Reply;
 pub use request::{Head, Method};
