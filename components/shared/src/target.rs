@@ -68,7 +68,15 @@ fn is_host(text: &str) -> bool {
     }
     // A host whose last label is a number is an IPv4 address, or nothing.
     let last = name.rsplit('.').next().unwrap_or_default();
-    !last.bytes().all(|byte| byte.is_ascii_digit()) || name.parse::<Ipv4Addr>().is_ok()
+    !is_number(last) || name.parse::<Ipv4Addr>().is_ok()
+}
+
+/// As browsers have it, where `0x` alone is a number too.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x").or(label.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// Letters, digits, `-` and `_` of ASCII, and anything beyond ASCII.
@@ -99,6 +107,8 @@ mod tests {
             "https://example.com?x=%zz&y={}|",
             "https://bücher.example/straße",
             "https://a_b.example.com",
+            "http://0x.example",
+            "http://example.0xg",
             "https://xn--bcher-kva.example",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
@@ -148,6 +158,9 @@ mod tests {
             "http://example.com:a",
             "http://256.256.256.256",
             "http://12345",
+            "http://0x7f000001",
+            "http://example.0x1",
+            "http://example.0X",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
