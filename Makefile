@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test bench growth pools yardstick chaos lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test fuzz bench growth pools yardstick chaos lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -11,7 +11,7 @@ COMPONENTS := health users urls events redirect import clicks repair
 # The folders of tests/guests are named without the prefix of their packages.
 GUESTS := $(addprefix guest-,$(notdir $(patsubst %/,%,$(wildcard tests/guests/*/))))
 # In one call, so that every dependency is built once for all of them.
-TEST := $(CARGO) test --release --lib --bin bench --bin bench-ceiling --bin chaos --test e2e --test imports --test load -p warmlink -p warmlink-tests -p bench -p bench-ceiling -p chaos -p layers -p shared $(addprefix -p ,$(COMPONENTS))
+TEST := $(CARGO) test --release --lib --bin bench --bin bench-ceiling --bin chaos --test e2e --test imports --test load -p warmlink -p warmlink-tests -p bench -p bench-ceiling -p chaos -p layers -p chance -p shared $(addprefix -p ,$(COMPONENTS))
 
 WARMLINK := target/release/warmlink
 
@@ -31,6 +31,12 @@ dev: setup host components ## As `up`; a saved source is built and swapped in, w
 
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)
+
+# Property tests are in modules of that name; they take a seed and a count of cases.
+PROPERTIES := $(CARGO) test --release --lib -p warmlink -p shared -p import -- properties
+
+fuzz: setup host components ## Made-up requests against the API's document, then property tests with more cases (FUZZ_SECONDS=120 FUZZ_SEED= FUZZ_TIMES=100)
+	@sh scripts/fuzz.sh $(PROPERTIES)
 
 bench: yardstick ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)
 	$(MEASURE) $(if $(ONLY),--only $(ONLY))
@@ -52,7 +58,7 @@ chaos: setup host components ## What it depends on is taken away under load, 10 
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p chaos -p layers $(addprefix -p ,$(BENCHES)) -- -D warnings
+	$(CARGO) clippy --release --all-targets -p warmlink -p warmlink-tests -p chaos -p chance -p layers $(addprefix -p ,$(BENCHES)) -- -D warnings
 	$(CARGO) clippy --profile guest --target wasm32-wasip2 -p shared $(addprefix -p ,$(COMPONENTS) $(GUESTS)) -- -D warnings
 	$(CARGO) test --release -p layers
 

@@ -149,6 +149,24 @@ impl Manifest {
         self
     }
 
+    /// The routes, as they are written.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn routes(&self) -> Vec<&str> {
+        let routes = self.table["trigger"]["http"].as_array();
+        let routes = routes.expect("there are routes").iter();
+        routes
+            .map(|route| route["route"].as_str().expect("a path"))
+            .collect()
+    }
+
+    /// Where the host serves its own metrics.
+    pub fn metrics(&self) -> Option<String> {
+        let path = self.table["application"]["tool"]["warmlink"].get("metrics");
+        path.and_then(Value::as_str).map(ToOwned::to_owned)
+    }
+
     pub fn text(&self) -> String {
         self.table.to_string()
     }
