@@ -136,4 +136,6 @@ impl<'r, 'p> Match<'r, 'p> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

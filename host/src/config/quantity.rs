@@ -112,6 +112,9 @@ fn format(value: u64, units: &[(&str, u64); 4]) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

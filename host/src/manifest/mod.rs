@@ -170,4 +170,6 @@ fn syntax(text: &str, error: &toml::de::Error) -> Faults {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -86,6 +86,9 @@ fn pattern(prefix: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -64,6 +64,9 @@ fn append(items: &mut Vec<Item>, value: Value) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

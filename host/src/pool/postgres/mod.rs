@@ -38,6 +38,8 @@ mod metrics;
 mod opener;
 mod permit;
 mod pin;
+#[cfg(test)]
+mod properties;
 mod recover;
 mod rows;
 mod session;

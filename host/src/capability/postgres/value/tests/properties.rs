@@ -39,7 +39,7 @@ fn printed(negative: bool, integer: &str, fraction: &str) -> String {
 #[test]
 fn every_decimal_survives_a_round_trip() {
     let mut rng = StdRng::seed_from_u64(1);
-    for _ in 0..ROUNDS {
+    for _ in 0..chance::rounds(ROUNDS) {
         let (integer, fraction) = (digits(&mut rng, 40), digits(&mut rng, 40));
         if integer.is_empty() && fraction.is_empty() {
             continue;
@@ -58,7 +58,7 @@ fn every_decimal_survives_a_round_trip() {
 #[test]
 fn every_instant_survives_a_round_trip() {
     let mut rng = StdRng::seed_from_u64(2);
-    for _ in 0..ROUNDS {
+    for _ in 0..chance::rounds(ROUNDS) {
         // 4713 BC to 262142, the calendar's last year.
         let micros: i64 = rng.random_range(-211_813_488_000_000_000..8_209_000_000_000_000_000);
         let value = decode(&Type::TIMESTAMP, &micros.to_be_bytes()).unwrap();
@@ -77,7 +77,7 @@ fn every_instant_survives_a_round_trip() {
 #[test]
 fn a_timestamp_counts_from_1970() {
     let mut rng = StdRng::seed_from_u64(3);
-    for _ in 0..ROUNDS {
+    for _ in 0..chance::rounds(ROUNDS) {
         let seconds: i64 = rng.random_range(-200_000_000_000..9_000_000_000_000);
         let raw = encode(Value::Timestamp(seconds), &Type::TIMESTAMPTZ)
             .unwrap()
@@ -131,7 +131,7 @@ fn rubbish(rng: &mut StdRng) -> Vec<u8> {
 fn no_bytes_make_a_decoder_panic_and_what_is_read_can_be_sent_back() {
     let mut rng = StdRng::seed_from_u64(4);
     let mut read = [0; TYPES.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..chance::rounds(ROUNDS) {
         let raw = rubbish(&mut rng);
         for (ty, read) in TYPES.iter().zip(&mut read) {
             let Ok(value) = decode(ty, &raw) else {
@@ -185,7 +185,7 @@ fn a_damaged_value_never_makes_a_decoder_panic() {
                 "{ty} cut to {len} bytes"
             );
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..chance::rounds(ROUNDS) {
             let mut damaged = whole.clone();
             let at = rng.random_range(0..damaged.len());
             damaged[at] ^= 1 << rng.random_range(0..8);
