@@ -35,7 +35,7 @@ test: setup host components guests ## Every test: units, then the real binary ag
 # Property tests are in modules of that name; they take a seed and a count of cases.
 PROPERTIES := $(CARGO) test --release --lib -p warmlink -p shared -p import -- properties
 
-fuzz: setup host components ## Made-up requests against the API's document, then property tests with more cases (FUZZ_SECONDS=120 FUZZ_SEED= FUZZ_TIMES=100)
+fuzz: setup host components ## Made-up requests against the API's document, then property tests with more cases (FUZZ_SECONDS=120 FUZZ_SEED= FUZZ_TIMES=20)
 	@sh scripts/fuzz.sh $(PROPERTIES)
 
 bench: yardstick ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)

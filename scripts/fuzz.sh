@@ -3,7 +3,7 @@
 # schemathesis makes it up, and holds each answer to the document.
 #
 # Then runs the command that is given, which are the property tests, with the same
-# seed and FUZZ_TIMES (100) as many cases as otherwise.
+# seed and FUZZ_TIMES (20) as many cases as otherwise.
 #
 # FUZZ_SECONDS: how long the first takes (120). FUZZ_SEED: which requests and cases,
 # so that a run can be had again (drawn, and printed).
@@ -77,6 +77,6 @@ if grep -n 'panicked\|ERROR' "$state/log" >&2; then
     exit 1
 fi
 if [ "$#" -gt 0 ]; then
-    FUZZ_SEED="$seed" FUZZ_TIMES="${FUZZ_TIMES:-100}" "$@" || status=1
+    FUZZ_SEED="$seed" FUZZ_TIMES="${FUZZ_TIMES:-20}" "$@" || status=1
 fi
 exit "$status"
