@@ -3,6 +3,8 @@
 //!
 //! `FUZZ_TIMES` makes so many times as many cases, and `FUZZ_SEED` others.
 
+#![allow(clippy::panic, reason = "this is how a test fails")]
+
 use std::ops::Range;
 
 use rand::rngs::StdRng;
@@ -32,10 +34,10 @@ pub fn rounds(few: usize) -> usize {
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| {
-            // A run that tests something else than it was asked to is worth nothing.
-            std::panic::panic_any(format!("{name} is no number: {text:?}"))
-        }),
+        // A run that tests something else than it was asked to is worth nothing.
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text:?}")),
         Err(_) => default,
     }
 }
