@@ -32,11 +32,9 @@ dev: setup host components ## As `up`; a saved source is built and swapped in, w
 test: setup host components guests ## Every test: units, then the real binary against real servers
 	$(TEST)
 
-# Property tests are in modules of that name; they take a seed and a count of cases.
-PROPERTIES := $(CARGO) test --release --lib -p warmlink -p shared -p import -- properties
-
+# Property tests are in modules of that name, of the build that `test` makes.
 fuzz: setup host components ## Made-up requests against the API's document, then property tests with more cases (FUZZ_SECONDS=120 FUZZ_SEED= FUZZ_TIMES=20)
-	@sh scripts/fuzz.sh $(PROPERTIES)
+	@sh scripts/fuzz.sh $(TEST) -- properties
 
 bench: yardstick ## The yardstick: native servers, bare wasmtime and this host in turn (ONLY=hello,head BENCH_PROFILE=release)
 	$(MEASURE) $(if $(ONLY),--only $(ONLY))
