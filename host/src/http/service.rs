@@ -214,13 +214,14 @@ impl Service {
         let (mut parts, body) = request.into_parts();
         // A signature is for the host, and good for as long as it says.
         parts.headers.remove(REVISION_HEADER);
-        spin_headers::clear(&mut parts.headers);
         if revision.spin_headers() {
             let address = match forwarded {
                 Some(address) => spin_headers::client_addr(address),
                 None => client.address.clone(),
             };
             spin_headers::set(&mut parts.headers, &target, matched, address);
+        } else {
+            spin_headers::clear(&mut parts.headers);
         }
         parts.uri = target;
         let most = revision.limits().request_body;

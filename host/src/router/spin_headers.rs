@@ -42,9 +42,10 @@ pub fn clear(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds the host's own `spin-*` headers; the client's address is as [`client_addr`]
-/// gives it.
+/// Replaces whatever `spin-*` headers the client sent with the host's own; the
+/// client's address is as [`client_addr`] gives it.
 pub fn set(headers: &mut HeaderMap, target: &Uri, matched: &Match<'_, '_>, peer: HeaderValue) {
+    clear(headers);
     headers.reserve(matched.constant.0.len() + 3);
     for (name, value) in &matched.constant.0 {
         if let Some(value) = value {
