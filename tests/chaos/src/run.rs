@@ -31,11 +31,12 @@ impl Extent {
         hold: Duration::MAX,
         after: Duration::from_secs(6),
     };
-    /// What fits between other tests.
+    /// What fits between other tests. A fault that is held for less than a statement
+    /// waits for a connection, 2 s, may be felt by nobody.
     #[cfg(test)]
     pub(crate) const SHORT: Self = Self {
         before: Duration::from_millis(500),
-        hold: Duration::from_millis(1_500),
+        hold: Duration::from_secs(3),
         after: Duration::from_millis(3_200),
     };
 }

@@ -9,12 +9,7 @@ use crate::scenario::named;
 use crate::world::{Stage, World};
 
 /// The last of them ends the host.
-const SHORT: [&str; 4] = [
-    "postgres-killed",
-    "valkey-frozen",
-    "both-killed",
-    "host-terminated",
-];
+const SHORT: [&str; 3] = ["valkey-frozen", "both-killed", "host-terminated"];
 
 #[test]
 fn promises_are_kept_when_servers_go_and_come_back() {
