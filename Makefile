@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test fuzz bench growth pools yardstick chaos lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -53,6 +53,9 @@ yardstick: setup
 chaos: setup host components ## What it depends on is taken away under load, 10 minutes (ONLY=postgres-frozen,valkey-killed ALLOW_SKIP=1)
 	$(RELEASE) -p chaos
 	target/release/chaos $(if $(ONLY),--only $(ONLY))
+
+hostile: setup host guests ## Components that mean harm, again and again, beside neighbours (REPETITIONS=10000 ROWS=spins,panics)
+	$(CARGO) test --release --test hostile -p warmlink-tests -- --nocapture
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check

@@ -51,6 +51,11 @@ impl Guest for Component {
             "grow" => grow(&exchange),
             "exhaust" => exhaust(),
             "handles" => handles(&exchange),
+            "leak" => leak(&exchange),
+            "recurse" => recurses(),
+            "call" => calls(),
+            "await" => awaits().await,
+            "linger" => lingers(),
             "say" => say(&exchange),
             _ => json_answer(404, &json!({ "error": "no such behaviour" })),
         }
@@ -227,4 +232,46 @@ fn handles(exchange: &Exchange) -> Answer {
         .map(|_| Fields::new())
         .collect();
     json_answer(200, &json!({ "held": held.len() }))
+}
+
+/// Takes `n` resources of the host's, and never gives them back.
+fn leak(exchange: &Exchange) -> Answer {
+    for _ in 0..exchange.number("n", 1) {
+        std::mem::forget(Fields::new());
+    }
+    json_answer(200, &instance())
+}
+
+fn recurses() -> Answer {
+    let depth = recurse(0);
+    json_answer(200, &json!({ "depth": depth }))
+}
+
+/// Needs a frame of its own each time: what it adds comes after the call.
+#[expect(
+    unconditional_recursion,
+    reason = "a guest that does not come back is what it is for"
+)]
+fn recurse(depth: u64) -> u64 {
+    recurse(std::hint::black_box(depth) + 1) + std::hint::black_box(1)
+}
+
+/// Calls the host without end, and lets nobody else have a turn.
+fn calls() -> ! {
+    loop {
+        std::hint::black_box(Fields::new());
+    }
+}
+
+/// Calls the host without end, and waits each time for what is there at once.
+async fn awaits() -> ! {
+    loop {
+        guest_probe3::wait(0).await;
+    }
+}
+
+/// Answers, and goes on for ever.
+fn lingers() -> Answer {
+    spawn(async { guest_probe3::wait(3_600_000).await });
+    json_answer(200, &instance())
 }
