@@ -2,7 +2,7 @@
 //! same client on the same machine in the same run.
 //!
 //! Ends with 0 also where a goal is missed, with 1 where the run is void: what
-//! was measured then says nothing.
+//! was measured is shown then too, and says little.
 
 mod fill;
 mod goals;
@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use goals::{Line, judge, shown};
+use goals::{Line, Verdict, judge, shown};
 use machine::Machine;
 use measure::{Extent, Run};
 use report::Circumstances;
@@ -56,12 +56,13 @@ struct Args {
     seconds: u64,
 }
 
-/// A run that was not void.
+/// A run that came to its end.
 struct Measured {
     lines: Vec<Line>,
     resident: u64,
     threads: u32,
     versions: String,
+    void: Option<String>,
 }
 
 #[tokio::main]
@@ -77,7 +78,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench   void: {error:#}");
+            eprintln!("bench   {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -86,7 +87,6 @@ async fn main() -> ExitCode {
 async fn bench(args: &Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     let profile = profile()?;
-    let machine = Machine::look()?;
     let extent = Extent {
         rounds: args.rounds,
         time: Duration::from_secs(args.seconds),
@@ -96,19 +96,35 @@ async fn bench(args: &Args) -> anyhow::Result<()> {
     println!("\n{}", report::figures(&measured.lines));
     println!("{}", shown(&verdicts));
     say(&format!("took {} s", begun.elapsed().as_secs()));
-    if !args.only.is_empty() || profile != PROFILE {
+    let void = measured.void.clone();
+    if args.only.is_empty() && profile == PROFILE {
+        keep(extent, profile, measured, &verdicts)?;
+    } else {
         say("not all of it, or not as it is shipped: the record stays as it is");
-        return Ok(());
     }
+    match void {
+        Some(why) => Err(anyhow::anyhow!("void: {why}")),
+        None => Ok(()),
+    }
+}
+
+/// Writes the record, of a void run too: it says so.
+fn keep(
+    extent: Extent,
+    profile: String,
+    measured: Measured,
+    verdicts: &[Verdict],
+) -> anyhow::Result<()> {
     let circumstances = Circumstances {
-        machine,
+        machine: Machine::look()?,
         versions: measured.versions,
         profile,
         threads: measured.threads,
         extent,
         date: chrono::Utc::now(),
+        void: measured.void,
     };
-    let record = report::record(&circumstances, &measured.lines, &verdicts);
+    let record = report::record(&circumstances, &measured.lines, verdicts);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results.md");
     std::fs::write(&path, record).with_context(|| format!("writing {}", path.display()))?;
     say("the record is in tests/load/results.md");
@@ -156,6 +172,7 @@ async fn measured(
         resident: stage.resident()?,
         threads: run.threads(),
         versions: stage.versions().await?,
+        void: run.void(),
     })
 }
 

@@ -15,6 +15,7 @@ pub(crate) struct Circumstances {
     pub(crate) threads: u32,
     pub(crate) extent: Extent,
     pub(crate) date: DateTime<Utc>,
+    pub(crate) void: Option<String>,
 }
 
 /// Every server's figures.
@@ -60,6 +61,7 @@ pub(crate) fn record(
         threads,
         extent,
         date,
+        void,
     } = circumstances;
     let Machine {
         cpu,
@@ -69,6 +71,9 @@ pub(crate) fn record(
         commit,
     } = machine;
     let (rounds, seconds) = (extent.rounds, extent.time.as_secs());
+    let void = void.as_ref().map_or_else(String::new, |why| {
+        format!("**Void:** {why}. Ratios within the run are what there is to read.\n\n")
+    });
     let (date, figures, goals) = (date.format("%Y-%m-%d"), figures(lines), shown(verdicts));
     format!(
         "\
@@ -76,7 +81,7 @@ pub(crate) fn record(
 
 Written by `make bench`, which overwrites it.
 
-- Date: {date}, commit {commit}, profile `{profile}`
+{void}- Date: {date}, commit {commit}, profile `{profile}`
 - Machine: {cpu}, {cores} cores, {memory}, Linux {kernel}; the client and all servers share it
 - Servers of both sides: {versions}, durable as they are by default
 - Client: `wrk` with {threads} thread(s); medians of {rounds} rounds of {seconds} s, the servers in turn
@@ -126,6 +131,7 @@ mod tests {
                 time: Duration::from_secs(2),
             },
             date: DateTime::UNIX_EPOCH,
+            void: Some("a native constant took 13.8 µs".into()),
         };
         let line = Line {
             work: &HELLO,
@@ -141,6 +147,7 @@ mod tests {
         };
         let text = record(&circumstances, &[line], &judge(&[line], 90_000_000));
         for part in [
+            "\n\n**Void:** a native constant took 13.8 µs. ",
             "1970-01-01, commit abc, dirty, profile `dist`",
             "A CPU, 2 cores, 24 GiB, Linux 6.1",
             "medians of 3 rounds of 2 s",
