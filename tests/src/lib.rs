@@ -10,6 +10,7 @@ pub mod control;
 pub mod csv;
 pub mod database;
 pub mod eventually;
+pub mod h2;
 pub mod host;
 pub mod load;
 pub mod manifest;
@@ -27,6 +28,7 @@ pub mod schema;
 pub mod seed;
 pub mod services;
 pub mod table;
+pub mod tls;
 pub mod traffic;
 pub mod unique;
 

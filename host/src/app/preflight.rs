@@ -2,7 +2,7 @@
 //! pools that nobody declared.
 
 use crate::config::{Faults, Secret};
-use crate::manifest::Spec;
+use crate::manifest::{Spec, VALKEY_SCHEMES};
 use crate::pool::{postgres, valkey};
 use std::collections::BTreeSet;
 
@@ -121,10 +121,7 @@ fn undeclared(spec: &Spec, declared: &BTreeSet<String>) -> Vec<String> {
                 continue;
             };
             let origin = format!("{scheme}://{name}:{port}");
-            let pooled = matches!(
-                scheme,
-                "postgres" | "redis" | "rediss" | "valkey" | "valkeys"
-            );
+            let pooled = scheme == "postgres" || VALKEY_SCHEMES.contains(&scheme);
             // Without a Valkey, the address stands for nothing.
             let used = scheme == "postgres" || !spec.valkey.is_empty();
             if pooled && used && !declared.contains(&origin) {

@@ -2,7 +2,7 @@
 //! handler, and imports what this host provides and its manifest entry grants.
 
 use crate::engine::guest::Guest;
-use crate::manifest::ComponentSpec;
+use crate::manifest::{ComponentSpec, VALKEY_SCHEMES};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::handler::ProxyPre;
 
@@ -59,7 +59,8 @@ pub(super) fn grants(component: &Component, spec: &ComponentSpec) -> Result<(), 
         let missing = if name.starts_with("spin:postgres/") {
             !spec.allowed_outbound_hosts.has_scheme("postgres")
         } else if name.starts_with("spin:redis/") || name.starts_with("fermyon:spin/redis@") {
-            !spec.allowed_outbound_hosts.has_scheme("redis")
+            let granted = |scheme: &&str| spec.allowed_outbound_hosts.has_scheme(scheme);
+            !VALKEY_SCHEMES.iter().any(granted)
         } else {
             false
         };

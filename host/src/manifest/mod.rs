@@ -33,7 +33,7 @@ use tool::Tool;
 use variables::Variables;
 
 pub use limits::{ComponentLimits, HostLimits};
-pub use outbound::{AllowedHost, AllowedHostError, AllowedHosts};
+pub use outbound::{AllowedHost, AllowedHostError, AllowedHosts, VALKEY_SCHEMES};
 pub use rate::{RateKey, RateRule, RateSpec};
 pub use rollout::{CanarySpec, Sticky};
 pub use spec::{

@@ -9,6 +9,9 @@ use url::Host;
 /// The domain under which a component is reached by its name.
 const CHAINING_SUFFIX: &str = ".spin.internal";
 
+/// What an address of a Valkey begins with, in plain and over TLS.
+pub const VALKEY_SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
+
 /// The destinations one component is granted. Empty grants nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -292,7 +295,7 @@ fn default_port(scheme: &str) -> Option<u16> {
         "mqtt" => Some(1883),
         "mysql" => Some(3306),
         "postgres" => Some(5432),
-        "redis" => Some(6379),
+        valkey if VALKEY_SCHEMES.contains(&valkey) => Some(6379),
         _ => None,
     }
 }

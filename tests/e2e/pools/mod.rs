@@ -8,6 +8,7 @@ mod isolation;
 mod near;
 mod replace;
 mod session;
+mod tls;
 mod transactions;
 mod valkey;
 

@@ -39,7 +39,18 @@ fn what_is_granted_is_allowed_and_nothing_else() {
         (
             "redis://127.0.0.1",
             &[("redis", "127.0.0.1", Some(6379))],
-            &[("redis", "localhost", None)],
+            &[
+                ("redis", "localhost", None),
+                ("rediss", "127.0.0.1", Some(6379)),
+            ],
+        ),
+        (
+            "rediss://cache.example",
+            &[
+                ("rediss", "cache.example", None),
+                ("rediss", "cache.example", Some(6379)),
+            ],
+            &[("redis", "cache.example", None)],
         ),
         (
             "*://*:*",
