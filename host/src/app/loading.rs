@@ -113,7 +113,7 @@ pub(super) async fn first_table(node: &Node, loader: &Loader) -> anyhow::Result<
         .into_iter()
         .map(|revision| {
             let limits = &spec.limits;
-            let endpoint = Endpoint::new(revision, limits.queue as usize, limits.queue_wait);
+            let endpoint = Endpoint::new(revision, limits);
             (endpoint.id().clone(), Arc::new(endpoint))
         })
         .collect();

@@ -22,6 +22,8 @@ pub struct Admission {
     permits: Arc<Semaphore>,
     limit: usize,
     waiting: AtomicUsize,
+    /// As it was asked for.
+    asked: Option<usize>,
     queue: usize,
     queue_wait: Duration,
 }
@@ -44,12 +46,17 @@ pub struct Permits {
 
 impl Admission {
     /// Room for `limit` in flight, and `queue` waiting for `queue_wait` at most.
-    pub fn new(limit: usize, queue: usize, queue_wait: Duration) -> Self {
+    ///
+    /// With none given, half as many as there are places may wait: where all take
+    /// alike, a place comes free so soon that the last of them has its answer after
+    /// one and a half times what it would have taken, however much more is asked for.
+    pub fn new(limit: usize, queue: Option<usize>, queue_wait: Duration) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             limit,
             waiting: AtomicUsize::new(0),
-            queue,
+            asked: queue,
+            queue: queue.unwrap_or(limit.div_ceil(2)),
             queue_wait,
         }
     }
@@ -63,7 +70,7 @@ impl Admission {
     /// count there.
     #[must_use]
     pub fn resized(&self, limit: usize) -> Self {
-        Self::new(limit, self.queue, self.queue_wait)
+        Self::new(limit, self.asked, self.queue_wait)
     }
 
     /// A place, if there is one now.
@@ -122,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn sheds_at_once_when_the_queue_is_full() {
-        let admission = Admission::new(1, 0, Duration::from_secs(60));
+        let admission = Admission::new(1, Some(0), Duration::from_secs(60));
         let held = admission.admit(soon()).await.unwrap();
         // Without ever having to wait.
         assert_eq!(
@@ -137,14 +144,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn half_as_many_wait_unless_told_otherwise() {
+        for (limit, resized) in [(4, 10), (3, 1), (1, 2)] {
+            for admission in [
+                Admission::new(limit, None, Duration::from_secs(60)),
+                Admission::new(resized, None, Duration::from_secs(60)).resized(limit),
+            ] {
+                let held: Vec<_> = (0..limit).map(|_| admission.try_admit()).collect();
+                let waiting = limit.div_ceil(2);
+                let mut queued: Vec<_> = (0..=waiting)
+                    .map(|_| Box::pin(admission.admit(soon())))
+                    .collect();
+                let shed = queued
+                    .iter_mut()
+                    .map(|one| one.now_or_never())
+                    .filter(Option::is_some);
+                assert_eq!(shed.count(), 1);
+                drop(held);
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn waits_no_longer_than_the_queue_or_the_deadline() {
         let wait = Duration::from_millis(20);
-        let admission = Admission::new(1, 8, wait);
+        let admission = Admission::new(1, Some(8), wait);
         let _held = admission.admit(soon()).await.unwrap();
         let before = Instant::now();
         admission.admit(soon()).await.unwrap_err();
         assert!(before.elapsed() >= wait);
-        let admission = Admission::new(1, 8, Duration::from_secs(600));
+        let admission = Admission::new(1, Some(8), Duration::from_secs(600));
         let _held = admission.admit(soon()).await.unwrap();
         let before = Instant::now();
         admission.admit(before + wait).await.unwrap_err();
@@ -153,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_wait_leaves_the_queue() {
-        let admission = Arc::new(Admission::new(1, 1, Duration::from_secs(60)));
+        let admission = Arc::new(Admission::new(1, Some(1), Duration::from_secs(60)));
         let held = admission.admit(soon()).await.unwrap();
         {
             let mut wait = std::pin::pin!(admission.admit(soon()));

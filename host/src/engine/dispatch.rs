@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn waiting(id: &str) -> (Waiting, oneshot::Receiver<Answer>) {
-        let admission = Admission::new(2, 0, Duration::ZERO);
+        let admission = Admission::new(2, Some(0), Duration::ZERO);
         let permits = Permits {
             endpoint: admission.try_admit().unwrap(),
             node: admission.try_admit().unwrap(),

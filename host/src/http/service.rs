@@ -64,7 +64,7 @@ impl Service {
         Self {
             admission: Admission::new(
                 limits.in_flight.get() as usize,
-                limits.queue as usize,
+                limits.queue.map(|queue| queue as usize),
                 limits.queue_wait,
             ),
             live,

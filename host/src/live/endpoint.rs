@@ -3,7 +3,7 @@
 
 use super::trial::{Side, Trial};
 use crate::engine::{Admission, Permit, Revision};
-use crate::manifest::{CanarySpec, Sticky};
+use crate::manifest::{CanarySpec, HostLimits, Sticky};
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderName};
 use sha2::{Digest as _, Sha256};
@@ -47,7 +47,7 @@ impl Canary {
             revision,
             share,
             trial: Arc::new(trial),
-            admission: Arc::new(Admission::new(places, 0, Duration::ZERO)),
+            admission: Arc::new(Admission::new(places, Some(0), Duration::ZERO)),
             sticky: rules.sticky.clone(),
         }
     }
@@ -72,13 +72,16 @@ pub struct Chosen {
 pub struct NotServing;
 
 impl Endpoint {
-    /// An endpoint that `active` serves alone, with a queue of this length and
-    /// patience before it.
-    pub fn new(active: Arc<Revision>, queue: usize, queue_wait: Duration) -> Self {
+    /// An endpoint that `active` serves alone, with the node's queue before it.
+    pub fn new(active: Arc<Revision>, node: &HostLimits) -> Self {
         let limit = active.limits().in_flight.get() as usize;
         Self {
             id: active.id().clone(),
-            admission: Arc::new(Admission::new(limit, queue, queue_wait)),
+            admission: Arc::new(Admission::new(
+                limit,
+                node.queue.map(|queue| queue as usize),
+                node.queue_wait,
+            )),
             active,
             canary: None,
         }

@@ -52,7 +52,7 @@ impl Private {
             id,
             live,
             core,
-            admission: Arc::new(Admission::new(AT_ONCE, 0, Duration::ZERO)),
+            admission: Arc::new(Admission::new(AT_ONCE, Some(0), Duration::ZERO)),
         }
     }
 

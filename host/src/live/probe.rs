@@ -46,7 +46,7 @@ async fn ask(revision: &Revision, request: Request<WasiBody>) -> Result<(), Stri
     // Not the failure's own words, which are for the log.
     let failed = |failure: Failure| format!("failed: {}", failure.kind.client_text());
     // It competes with nobody: the revision has no other request yet.
-    let alone = Admission::new(2, 0, Duration::ZERO);
+    let alone = Admission::new(2, Some(0), Duration::ZERO);
     let permits = Permits {
         endpoint: alone.try_admit().ok_or("was not admitted")?,
         node: alone.try_admit().ok_or("was not admitted")?,

@@ -143,13 +143,16 @@ impl<'a> Table<'a> {
         value.unwrap_or(default)
     }
 
-    /// A count that may be zero.
-    pub(super) fn count_or(&mut self, name: &'static str, default: u32, most: u32) -> u32 {
+    /// A count that may be zero, if there is one.
+    pub(super) fn count(&mut self, name: &'static str, most: u32) -> Option<u32> {
         let range = 0..=u64::from(most);
         let value = self.get(name).and_then(|node| node.number(&range));
-        value
-            .and_then(|value| value.try_into().ok())
-            .unwrap_or(default)
+        value.and_then(|value| value.try_into().ok())
+    }
+
+    /// A count that may be zero.
+    pub(super) fn count_or(&mut self, name: &'static str, default: u32, most: u32) -> u32 {
+        self.count(name, most).unwrap_or(default)
     }
 
     /// A count from one up.

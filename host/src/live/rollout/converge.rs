@@ -125,7 +125,7 @@ impl Inner {
             Some(current) => Some(current.with(active, canary)),
             None => {
                 let limits = &baseline.spec.limits;
-                let alone = Endpoint::new(active.clone(), limits.queue as usize, limits.queue_wait);
+                let alone = Endpoint::new(active.clone(), limits);
                 Some(alone.with(active, canary))
             }
         };

@@ -15,10 +15,6 @@ use crate::manifest::spec::{as_duration, as_size};
 /// of addresses, and no memory until it is touched.
 const NODE_IN_FLIGHT: NonZeroU32 = count(1024);
 
-/// Requests that may wait beyond those. As many again: a burst of twice what a
-/// node can work on is served late rather than shed.
-const QUEUE: u32 = 1024;
-
 /// How long they may wait. A client that gets its 503 within a second can still
 /// try another node.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
@@ -67,8 +63,9 @@ const HEADER_SIZES: RangeInclusive<usize> = 8 << 10..=1 << 20;
 pub struct HostLimits {
     /// Requests worked on at once.
     pub in_flight: NonZeroU32,
-    /// Requests that may wait, here and before each component.
-    pub queue: u32,
+    /// Requests that may wait, here and before each component; where nothing is
+    /// said, see [`crate::engine::Admission`].
+    pub queue: Option<u32>,
     /// How long they may wait.
     #[serde(serialize_with = "as_duration")]
     pub queue_wait: Duration,
@@ -97,7 +94,7 @@ impl Default for HostLimits {
     fn default() -> Self {
         Self {
             in_flight: NODE_IN_FLIGHT,
-            queue: QUEUE,
+            queue: None,
             queue_wait: QUEUE_WAIT,
             connections: CONNECTIONS,
             header_time: HEADER_TIME,
@@ -114,7 +111,7 @@ impl HostLimits {
     pub(in crate::manifest) fn read(mut table: Table<'_>) -> Self {
         let limits = Self {
             in_flight: table.positive_or("in_flight", NODE_IN_FLIGHT, MOST_IN_FLIGHT),
-            queue: table.count_or("queue", QUEUE, MOST_QUEUED),
+            queue: table.count("queue", MOST_QUEUED),
             queue_wait: table.duration_or("queue_wait", QUEUE_WAIT, TIMES_OR_NONE),
             connections: table.positive_or("connections", CONNECTIONS, MOST_CONNECTIONS),
             header_time: table.duration_or("header_time", HEADER_TIME, TIMES),
