@@ -117,20 +117,26 @@ impl Raw {
     /// # Panics
     /// Where not even a head comes.
     pub async fn response(&mut self) -> Transfer {
+        self.next().await.expect("a response's head")
+    }
+
+    /// The same; none where the connection ended before a head was there.
+    pub async fn next(&mut self) -> Option<Transfer> {
         loop {
             let parsed = parse(&self.received);
             if let Some((transfer, taken)) = parsed
                 && transfer.complete
             {
                 self.received.drain(..taken);
-                return transfer;
+                return Some(transfer);
             }
             if !self.more().await {
                 break;
             }
         }
-        let parsed = parse(&self.received);
-        parsed.expect("a response's head").0
+        let (transfer, _) = parse(&self.received)?;
+        self.received.clear();
+        Some(transfer)
     }
 
     /// Reads until the other side ends the connection; everything received.

@@ -24,6 +24,9 @@ pub enum BodyError {
     /// It took longer than the component's `body_total`.
     #[error("the body took longer than {} ms", .0.as_millis())]
     Total(Duration),
+    /// Its client left no room for it.
+    #[error("the client left no room for the body")]
+    Left,
     /// Its guest reported an error.
     #[error("the guest gave up its body: {0}")]
     Reported(wasmtime_wasi_http::Error),
@@ -84,6 +87,12 @@ impl GuestBody {
     /// does is not waited for.
     pub fn complete(&mut self) {
         self.over = true;
+    }
+
+    /// Its client has left no room for it for too long, and is taken for gone.
+    pub fn left_by_client(self) {
+        self.aborted.inc();
+        tracing::debug!(request_id = %self.ticket.call().request_id, "{}", BodyError::Left);
     }
 
     fn abort(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

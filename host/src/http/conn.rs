@@ -3,6 +3,7 @@
 use super::io::Io;
 use super::respond;
 use super::service::{Client, Service};
+use crate::engine::GuestBody;
 use crate::error::Kind;
 use crate::router::spin_headers;
 use futures::StreamExt;
@@ -109,12 +110,26 @@ pub async fn serve(
                 .keep_alive_interval(H2_KEEP_ALIVE)
                 .keep_alive_timeout(H2_KEEP_ALIVE);
             let mut conn = pin!(builder.serve_connection(TokioIo::new(io), handler));
+            let mut left = pin!(async {
+                match shared.untaken() {
+                    Some(untaken) => {
+                        untaken
+                            .watch(limits.body_time, GuestBody::left_by_client)
+                            .await
+                    }
+                    None => std::future::pending().await,
+                }
+            });
             tokio::select! {
                 biased;
                 result = conn.as_mut() => result,
+                never = left.as_mut() => match never {},
                 _ = told.next() => {
                     conn.as_mut().graceful_shutdown();
-                    conn.await
+                    tokio::select! {
+                        result = conn => result,
+                        never = left => match never {},
+                    }
                 }
             }
         }

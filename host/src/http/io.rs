@@ -1,6 +1,7 @@
 //! A connection's bytes: a stream that can be written to after hyper has let
 //! go of it, and that does not wait forever for a client that does not read.
 
+use super::untaken::Untaken;
 use rustix::net::RecvFlags;
 use std::io;
 use std::pin::Pin;
@@ -25,6 +26,8 @@ pub struct Shared {
     unread: AtomicBool,
     /// The next answer is the last.
     ending: AtomicBool,
+    /// Bodies on their way, where streams have windows of their own.
+    untaken: Option<Untaken>,
 }
 
 /// How long a client is listened to after its connection was given up.
@@ -49,6 +52,11 @@ impl Shared {
     /// Whether the client has begun a request that nothing was sent for.
     pub fn is_unanswered(&self) -> bool {
         self.unanswered.load(Relaxed)
+    }
+
+    /// Bodies on their way; none where a byte that cannot be sent stalls a write.
+    pub fn untaken(&self) -> Option<&Untaken> {
+        self.untaken.as_ref()
     }
 
     /// A request was understood; from now on there is something to say.
@@ -144,6 +152,7 @@ impl Io {
                 voice: AtomicU8::new(SILENT),
                 unread: AtomicBool::new(false),
                 ending: AtomicBool::new(false),
+                untaken: (!mutes).then(Untaken::default),
             }),
             stall_limit,
             stalled: None,

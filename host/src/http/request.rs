@@ -5,7 +5,7 @@ use super::io::Shared;
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri};
+use http::{Method, Request, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -29,6 +29,8 @@ pub enum Upload {
     TooLarge = 2,
     /// The client sent nothing for too long.
     TooSlow = 3,
+    /// Its framing makes no sense, or it ended before its end.
+    Broken = 4,
 }
 
 /// A view of a body that has been handed to a guest.
@@ -50,6 +52,7 @@ impl UploadWatch {
             1 => Upload::Awaited,
             2 => Upload::TooLarge,
             3 => Upload::TooSlow,
+            4 => Upload::Broken,
             _ => Upload::Settled,
         }
     }
@@ -106,7 +109,14 @@ impl Body for Bounded {
                     this.connection.set_unread(false);
                     return Poll::Ready(None);
                 };
-                let frame = frame.map_err(Error::from)?;
+                let frame = match frame {
+                    Ok(frame) => frame,
+                    Err(error) => {
+                        // A guest may take a stream that broke for one that ended.
+                        this.watch.set(Upload::Broken);
+                        return Poll::Ready(Some(Err(error.into())));
+                    }
+                };
                 if this.inner.is_end_stream() {
                     this.connection.set_unread(false);
                 }
@@ -147,12 +157,19 @@ impl Body for Bounded {
 }
 
 /// The request's target with a scheme and an authority, which guests ask for
-/// and HTTP/1 leaves to the `Host` header.
-pub fn absolute_target(request: &Request<Incoming>) -> Option<Uri> {
+/// and HTTP/1 leaves to the `Host` header. None where it is for no guest: a tunnel,
+/// or a host that a proxy may have understood as another.
+pub fn absolute_target<B>(request: &Request<B>) -> Option<Uri> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    let unnamed = host.is_none() && request.version() == Version::HTTP_11;
+    if unnamed || hosts.next().is_some() || request.method() == Method::CONNECT {
+        return None;
+    }
     let mut parts = request.uri().clone().into_parts();
     parts.scheme = Some(Scheme::HTTP);
     if parts.authority.is_none() {
-        parts.authority = Some(match request.headers().get(HOST) {
+        parts.authority = Some(match host {
             Some(host) => Authority::try_from(host.as_bytes()).ok()?,
             // HTTP/1.0 need not name its host.
             None => Authority::from_static("localhost"),

@@ -2,6 +2,7 @@
 
 use super::exchange::Exchange;
 use super::io::Shared;
+use super::untaken::{Piece, Rest, Untaken};
 use crate::engine::GuestBody;
 use crate::engine::body::BodyError;
 use crate::error::{Failure, Kind};
@@ -13,6 +14,7 @@ use http::header::{
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,6 +41,8 @@ pub struct ResponseBody {
     exchange: Exchange,
     /// Where it goes, once that is known.
     connection: Option<Arc<Shared>>,
+    /// What it gave last, until there was room for it.
+    piece: Option<Piece>,
 }
 
 impl ResponseBody {
@@ -47,12 +51,58 @@ impl ResponseBody {
             content,
             exchange,
             connection: None,
+            piece: None,
+        }
+    }
+
+    fn untaken(&self) -> Option<&Untaken> {
+        self.connection.as_ref()?.untaken()
+    }
+
+    /// A guest's body has handed out a piece.
+    fn handed_out(&mut self) {
+        if let (Content::Streamed { rest, .. }, Some(untaken)) = (&self.content, self.untaken()) {
+            self.piece = Some(untaken.hand_out(rest.clone()));
+        }
+    }
+
+    /// hyper has asked for more, or has let go of the body: there was room for what
+    /// it had.
+    fn taken(&mut self) {
+        if let (Some(piece), Some(untaken)) = (self.piece.take(), self.untaken()) {
+            untaken.taken(&piece);
+        }
+    }
+
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Streamed { first, rest } => {
+                if let Some(bytes) = first.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                let polled = match rest.lock().as_mut() {
+                    Some(body) => Pin::new(body).poll_frame(cx),
+                    None => Poll::Ready(Some(Err(BodyError::Left))),
+                };
+                // What a client left is no fault of the guest's.
+                if let Poll::Ready(Some(Err(error))) = &polled
+                    && !matches!(error, BodyError::Left)
+                {
+                    self.exchange.aborted();
+                }
+                polled
+            }
         }
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
+        self.taken();
         if let Some(connection) = &self.connection {
             connection.answered();
         }
@@ -62,10 +112,7 @@ impl Drop for ResponseBody {
 #[derive(Debug)]
 enum Content {
     Whole(Option<Bytes>),
-    Streamed {
-        first: Option<Bytes>,
-        rest: Box<GuestBody>,
-    },
+    Streamed { first: Option<Bytes>, rest: Rest },
 }
 
 impl Body for ResponseBody {
@@ -76,25 +123,20 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Streamed { first, rest } => {
-                if let Some(bytes) = first.take() {
-                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                }
-                let polled = Pin::new(rest.as_mut()).poll_frame(cx);
-                if let Poll::Ready(Some(Err(_))) = polled {
-                    self.exchange.aborted();
-                }
-                polled
-            }
+        self.taken();
+        let polled = self.poll_content(cx);
+        if let Poll::Ready(Some(Ok(_))) = polled {
+            self.handed_out();
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
-            Content::Streamed { first, rest } => first.is_none() && rest.is_end_stream(),
+            Content::Streamed { first, rest } => {
+                first.is_none() && rest.lock().as_ref().is_some_and(Body::is_end_stream)
+            }
         }
     }
 
@@ -105,7 +147,11 @@ impl Body for ResponseBody {
             }
             Content::Streamed { first, rest } => {
                 let first = first.as_ref().map_or(0, Bytes::len) as u64;
-                let rest = rest.size_hint();
+                let rest = rest
+                    .lock()
+                    .as_ref()
+                    .map(Body::size_hint)
+                    .unwrap_or_default();
                 let mut hint = SizeHint::new();
                 hint.set_lower(rest.lower() + first);
                 if let Some(upper) = rest.upper() {
@@ -165,12 +211,14 @@ pub async fn from_guest(
                 BodyError::Guest(fate) => fate.kind(),
                 BodyError::Idle(_) | BodyError::Total(_) => Kind::Deadline,
                 BodyError::Reported(_) => Kind::GuestError,
+                // Nothing was sent yet that a client could leave.
+                BodyError::Left => Kind::Internal,
             };
             return Err((Failure::new(kind, error.to_string()), exchange));
         }
         Ok(Ok(false)) | Err(_) => Content::Streamed {
             first: (!first.is_empty()).then(|| first.freeze()),
-            rest: Box::new(body),
+            rest: Arc::new(Mutex::new(Some(body))),
         },
     };
     exchange.answered(parts.status);

@@ -195,6 +195,7 @@ impl Service {
         match (upload.get(), &result) {
             (Upload::TooLarge, _) => Err(Kind::BodyTooLarge.into()),
             (Upload::TooSlow, _) => Err(Kind::RequestTimeout.into()),
+            (Upload::Broken, _) => Err(Failure::new(Kind::BadRequest, "a broken body")),
             (Upload::Awaited, Err(failure)) if failure.kind == Kind::Deadline => {
                 Err(Kind::RequestTimeout.into())
             }

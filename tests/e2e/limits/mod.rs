@@ -4,6 +4,7 @@ mod abandoned;
 mod admission;
 mod answers;
 mod bodies;
+mod clients;
 mod connections;
 mod deadlines;
 mod heads;

@@ -1,0 +1,118 @@
+//! Bodies that an h2 client leaves no room for.
+//!
+//! A stream whose window is closed is written to no more, and a connection that has
+//! nothing to write never stalls: a client that opens no window would keep its
+//! requests' places for as long as it answers a ping. The other streams of a
+//! connection may be other people's, so it is the body that is given up.
+
+use crate::engine::GuestBody;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// A guest's body; none once it was given up.
+pub type Rest = Arc<Mutex<Option<GuestBody>>>;
+
+/// A piece of a body that was handed out.
+#[derive(Debug)]
+pub struct Piece(u64);
+
+/// The bodies of one connection of which a piece is on its way.
+#[derive(Debug)]
+pub struct Untaken<B = GuestBody>(Mutex<Pieces<B>>);
+
+#[derive(Debug)]
+struct Pieces<B> {
+    handed_out: u64,
+    /// By number, and so by age.
+    left: BTreeMap<u64, (Instant, Arc<Mutex<Option<B>>>)>,
+}
+
+impl<B> Default for Untaken<B> {
+    fn default() -> Self {
+        Self(Mutex::new(Pieces {
+            handed_out: 0,
+            left: BTreeMap::new(),
+        }))
+    }
+}
+
+impl<B> Untaken<B> {
+    /// A piece of `body` goes out now.
+    pub fn hand_out(&self, body: Arc<Mutex<Option<B>>>) -> Piece {
+        let mut pieces = self.0.lock();
+        pieces.handed_out += 1;
+        let number = pieces.handed_out;
+        pieces.left.insert(number, (Instant::now(), body));
+        Piece(number)
+    }
+
+    /// There was room for it, or there is no stream for it any more.
+    pub fn taken(&self, piece: &Piece) {
+        let taken = self.0.lock().left.remove(&piece.0);
+        drop(taken);
+    }
+
+    /// Hands each body of which a piece was left for `limit` to `give_up`.
+    pub async fn watch(&self, limit: Duration, mut give_up: impl FnMut(B)) -> Infallible {
+        loop {
+            let oldest = self.0.lock().left.values().next().map(|(since, _)| *since);
+            let due = oldest.unwrap_or_else(Instant::now) + limit;
+            sleep_until(due).await;
+            while let Some(body) = self.left_since(due - limit) {
+                let body = body.lock().take();
+                if let Some(body) = body {
+                    give_up(body);
+                }
+            }
+        }
+    }
+
+    fn left_since(&self, then: Instant) -> Option<Arc<Mutex<Option<B>>>> {
+        let mut pieces = self.0.lock();
+        let oldest = pieces.left.first_entry()?;
+        (oldest.get().0 <= then).then(|| oldest.remove().1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn body(name: &'static str) -> Arc<Mutex<Option<&'static str>>> {
+        Arc::new(Mutex::new(Some(name)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_has_its_whole_time_and_no_more() {
+        let untaken = Untaken::default();
+        let began = Instant::now();
+        let given_up = Mutex::new(Vec::new());
+        let watch = untaken.watch(LIMIT, |name| given_up.lock().push((name, began.elapsed())));
+        let second = Duration::from_secs(1);
+        let client = async {
+            tokio::time::sleep(second * 20).await;
+            let taken = untaken.hand_out(body("taken"));
+            tokio::time::sleep(second * 15).await;
+            let left = body("left");
+            let first = untaken.hand_out(left.clone());
+            tokio::time::sleep(second).await;
+            let _second = untaken.hand_out(body("left later"));
+            untaken.taken(&taken);
+            tokio::time::sleep(second * 100).await;
+            assert!(left.lock().is_none());
+            untaken.taken(&first);
+        };
+        tokio::select! {
+            never = watch => match never {},
+            () = client => {}
+        }
+        let expected = [("left", second * 65), ("left later", second * 66)];
+        assert_eq!(*given_up.lock(), expected);
+    }
+}
