@@ -71,7 +71,7 @@ async fn repeat(host: &Host, database: &Database, row: &Row, times: usize, rest:
         *seen.entry(outcome).or_default() += count;
     }
     rest.restored(host, row).await;
-    let grown = host.resident_bytes().saturating_sub(before);
+    let grown = rest.given_back(host, before, GROWTH).await;
     let waits = neighbours.end().await;
     rest.complete(host, row).await;
     println!(

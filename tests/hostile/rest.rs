@@ -54,6 +54,19 @@ impl Rest {
         .await;
     }
 
+    /// How many more bytes there are than `before`: the allocator gives back what is
+    /// free, by and by, so that is waited for while it is more than `most`.
+    pub(super) async fn given_back(&self, host: &Host, before: u64, most: u64) -> u64 {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let grown = host.resident_bytes().saturating_sub(before);
+            if grown <= most || Instant::now() >= deadline {
+                return grown;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Waits until nothing is left at all, with nobody asking any more.
     pub(super) async fn complete(&self, host: &Host, row: &Row) {
         until_none(row, || async {

@@ -36,10 +36,17 @@ pub(super) enum Ask {
 #[derive(Clone, Copy)]
 pub(super) enum Step {
     Execute(&'static str),
+    Query(&'static str),
+    QueryAsync(&'static str),
+    /// The stream is dropped after so many rows.
+    Some(&'static str, u64),
     Wait(u64),
     Trap,
 }
 
+const ROW_OF_A_KILOBYTE: &str =
+    "SELECT repeat('x', 1000) FROM (SELECT generate_series(1, 10000000)) AS of_ten_million";
+const ENDLESS: &str = "SELECT pg_sleep(3600)";
 const CREATED: &str = "CREATE TEMPORARY TABLE left_behind AS SELECT 1";
 
 /// Limits of time are short, so that many fit in a while; those that are not to
@@ -50,6 +57,7 @@ const HANDLES: &str = "cpu = \"20s\"\nhandles = 512\nreuse = 100000";
 const DEADLINE: &str = "deadline = \"100ms\"\ncpu = \"20s\"";
 /// Enough to read a hundred kilobytes of a script in.
 const LATER: &str = "deadline = \"700ms\"\ncpu = \"20s\"";
+const LITTLE: &str = "deadline = \"100ms\"\ncpu = \"20s\"\nmemory = \"8MiB\"";
 const SHARED: &str = "deadline = \"100ms\"\ncpu = \"20s\"\nconcurrency = 4\nreuse = 100000";
 /// With nobody to send to, a guest has as long as for an answer.
 const IDLE: &str = "body_idle = \"100ms\"\nbody_total = \"20s\"\ndeadline = \"1s\"";
@@ -173,6 +181,36 @@ pub(super) const ROWS: &[Row] = &[
         Ask::Script(&[Step::Execute("BEGIN"), Step::Execute(CREATED), Step::Trap]),
         &["502 trapped"],
     ),
+    postgres(
+        "ten-million-rows",
+        DEADLINE,
+        Ask::Script(&[Step::Query(ROW_OF_A_KILOBYTE)]),
+        &["504 deadline", "200 err"],
+    ),
+    postgres(
+        "ten-million-rows-kept",
+        LITTLE,
+        Ask::Script(&[Step::QueryAsync(ROW_OF_A_KILOBYTE)]),
+        &["502 trapped", "504 deadline", "200 err"],
+    ),
+    postgres(
+        "ten-million-rows-dropped",
+        NONE,
+        Ask::Script(&[Step::Some(ROW_OF_A_KILOBYTE, 3)]),
+        &["200"],
+    ),
+    postgres(
+        "a-query-without-end",
+        DEADLINE,
+        Ask::Script(&[Step::Query(ENDLESS)]),
+        &["504 deadline", "200 err"],
+    ),
+    postgres(
+        "a-query-awaited-without-end",
+        SHARED,
+        Ask::Script(&[Step::QueryAsync(ENDLESS)]),
+        &["504 deadline", "200 err"],
+    ),
 ];
 
 /// Connections to the database: pins leave a quarter of them to others.
@@ -251,6 +289,11 @@ impl Step {
     fn json(self) -> Value {
         match self {
             Self::Execute(sql) => json!({ "execute": { "on": "c", "sql": sql } }),
+            Self::Query(sql) => json!({ "query": { "on": "c", "sql": sql } }),
+            Self::QueryAsync(sql) => json!({ "query_async": { "on": "c", "sql": sql } }),
+            Self::Some(sql, rows) => {
+                json!({ "query_async": { "on": "c", "sql": sql, "rows": rows } })
+            }
             Self::Wait(milliseconds) => json!({ "wait": milliseconds }),
             Self::Trap => json!({ "trap": null }),
         }

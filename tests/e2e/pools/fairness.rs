@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
+use warmlink_tests::probe::{Probe, open};
 use warmlink_tests::{Database, Host, HostOptions, Manifest, run};
 
 use super::{
@@ -100,30 +102,35 @@ fn those_who_wait_are_served_in_the_order_they_came() {
     });
 }
 
+/// Two components over a pool of one connection: one has little time, one a lot.
+async fn hasty_and_patient() -> (Database, Host, Probe, Probe) {
+    let manifest = Manifest::guests(&format!(
+        "[[trigger.http]]\nroute = \"/patient\"\ncomponent = \"patient\"\n\
+         [[trigger.http]]\nroute = \"/hasty\"\ncomponent = \"hasty\"\n\
+         [component.hasty]\nsource = \"postgres42\"\n\
+         allowed_outbound_hosts = [\"{{{{ database_origin }}}}\"]\n\
+         [component.hasty.tool.warmlink]\ndeadline = \"400ms\"\nreuse = 1000\n\
+         [component.patient]\nsource = \"postgres42\"\n{}",
+        component("deadline = \"20s\"").replace("component.probe", "component.patient"),
+    ))
+    .with_tool(&pool(1, 1));
+    let database = Database::create().await;
+    let host = Host::start(HostOptions::new(manifest).database(database.url())).await;
+    let hasty = Probe::new(host.api(), "/hasty");
+    let patient = Probe::new(host.api(), "/patient");
+    (database, host, hasty, patient)
+}
+
 #[test]
 fn a_wait_ends_with_the_requests_own_deadline() {
     run(async {
-        // Two components over one pool: one holds it, the other has little time.
-        let manifest = Manifest::guests(&format!(
-            "[[trigger.http]]\nroute = \"/patient\"\ncomponent = \"patient\"\n\
-             [[trigger.http]]\nroute = \"/hasty\"\ncomponent = \"hasty\"\n\
-             [component.hasty]\nsource = \"postgres42\"\n\
-             allowed_outbound_hosts = [\"{{{{ database_origin }}}}\"]\n\
-             [component.hasty.tool.warmlink]\ndeadline = \"400ms\"\nreuse = 1000\n\
-             [component.patient]\nsource = \"postgres42\"\n{}",
-            component("deadline = \"20s\"").replace("component.probe", "component.patient"),
-        ))
-        .with_tool(&pool(1, 1));
-        let database = Database::create().await;
-        let host = Host::start(HostOptions::new(manifest).database(database.url())).await;
+        let (database, host, hasty, patient) = hasty_and_patient().await;
         let observer = database.connect().await;
         observer.execute(LOCK, &[]).await.unwrap();
-        let opening = warmlink_tests::probe::open("c", database.url());
+        let opening = open("c", database.url());
         let script = json!([opening, execute("c", "BEGIN"), query("c", WAIT)]);
-        let patient = warmlink_tests::probe::Probe::new(host.api(), "/patient");
         let holder = tokio::spawn(async move { patient.run(script).await });
         until_pool(&host, "pinned", 1.0).await;
-        let hasty = warmlink_tests::probe::Probe::new(host.api(), "/hasty");
         for script in [
             json!([opening, query("c", "SELECT 1")]),
             json!([opening, execute("c", "BEGIN")]),
@@ -147,5 +154,31 @@ fn a_wait_ends_with_the_requests_own_deadline() {
             assert!(outcome.get("ok").is_some(), "{outcome}");
         }
         hasty.ok(json!([opening, query("c", "SELECT 1")])).await;
+    });
+}
+
+#[test]
+fn a_statement_whose_caller_left_holds_up_nobody_behind_it() {
+    run(async {
+        let (database, host, hasty, patient) = hasty_and_patient().await;
+        let opening = open("c", database.url());
+        let slow = json!([opening, query("c", "SELECT pg_sleep(15)")]);
+        let quick = json!([opening, query("c", "SELECT 1")]);
+        patient.ok(quick.clone()).await;
+        let before = of_pool(&host, "cancels_total").await;
+        let begun = Instant::now();
+        // Those that come in the first moment stand behind the slow one on its
+        // connection, the others in the pool's queue.
+        let behind = join_all((0..40).map(|_| patient.ok(quick.clone())));
+        let (reply, _) = futures::join!(hasty.send(slow), behind);
+        let took = begun.elapsed();
+        assert!(
+            matches!(reply.status.as_u16(), 200 | 504),
+            "{}",
+            reply.text()
+        );
+        assert!(!reply.text().contains("rows"), "{}", reply.text());
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert!(of_pool(&host, "cancels_total").await > before);
     });
 }

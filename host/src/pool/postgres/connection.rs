@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::error::Error;
 use super::known::Text;
+use super::line::Line;
 use super::metrics::PoolMetrics;
 use super::sniff::Signals;
 use crate::pool::placement::Placement;
@@ -24,6 +25,11 @@ pub(super) struct Connection {
     pub(super) signals: Arc<Signals>,
     /// The core whose runtime does the I/O.
     pub(super) core: usize,
+    /// The statements that were sent.
+    pub(super) line: Line,
+    /// Cancellations that were asked for; each may hit another statement than the
+    /// one it was meant for.
+    cancels: AtomicU64,
     /// Told when the last statement with a caller has ended.
     pub(super) deserted: Notify,
     /// Ends the driver, whatever it is doing.
@@ -46,6 +52,8 @@ impl Connection {
             client,
             signals,
             core,
+            line: Line::default(),
+            cancels: AtomicU64::new(0),
             deserted: Notify::new(),
             kill,
             statements: Mutex::new(LruCache::new(capacity)),
@@ -60,6 +68,15 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// A cancellation is about to be asked for.
+    pub(super) fn note_cancel(&self) {
+        self.cancels.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn cancels(&self) -> u64 {
+        self.cancels.load(Ordering::Acquire)
     }
 
     /// Returns when the server has finished all that was sent before.

@@ -39,6 +39,8 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// It cannot have run.
     unsent: bool,
+    /// It was cancelled in the stead of another, and undone by that.
+    mistaken: bool,
 }
 
 impl Failure {
@@ -46,6 +48,7 @@ impl Failure {
         Self {
             error,
             unsent: false,
+            mistaken: false,
         }
     }
 }
@@ -81,6 +84,10 @@ pub(super) async fn single(
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(failure)) if failure.unsent && may_retry => {
                 may_retry = false;
+                pool.metrics.retries.inc();
+            }
+            // Each time another caller's statement was in the way, so not forever.
+            Ok(Err(failure)) if failure.mistaken => {
                 pool.metrics.retries.inc();
             }
             Ok(Err(failure)) => return Err(failure.error),
@@ -136,13 +143,41 @@ async fn run(
 }
 
 async fn answer(
+    permit: Permit,
+    text: &Arc<Text>,
+    params: Params<'_>,
+    want: Want,
+    deadline: Instant,
+) -> Result<Reply, Failure> {
+    let connection = permit.connection().clone();
+    let cancels = connection.cancels();
+    let result = transmit(permit, text, params, want, deadline).await;
+    result.map_err(|failure| Failure {
+        mistaken: connection.cancels() != cancels && is_cancelled(&failure.error),
+        ..failure
+    })
+}
+
+async fn transmit(
     mut permit: Permit,
     text: &Arc<Text>,
     params: Params<'_>,
     want: Want,
     deadline: Instant,
 ) -> Result<Reply, Failure> {
-    match send(permit.pool(), permit.connection(), text, params, want, true).await {
+    let place = permit.place();
+    let sending = || place.connection.line.join(&place.turn);
+    match send(
+        &place.pool,
+        &place.connection,
+        text,
+        params,
+        want,
+        true,
+        sending,
+    )
+    .await
+    {
         Ok(Answer::Count(count)) => {
             permit.complete(text);
             Ok(Reply::Count(count))
@@ -166,8 +201,8 @@ fn finish_failed(permit: &mut Permit, error: &Error) {
     }
 }
 
-/// Prepares the statement if need be and sends it. Returns when the server has
-/// begun to answer, or with the count when it is done.
+/// Prepares the statement if need be and sends it, after a call of `sending`.
+/// Returns when the server has begun to answer, or with the count when it is done.
 pub(super) async fn send(
     pool: &Arc<Inner>,
     connection: &Arc<Connection>,
@@ -175,6 +210,7 @@ pub(super) async fn send(
     params: Params<'_>,
     want: Want,
     may_repeat: bool,
+    sending: impl Fn(),
 ) -> Result<Answer, Failure> {
     let mut may_repeat = may_repeat;
     loop {
@@ -183,9 +219,11 @@ pub(super) async fn send(
             .await
             .map_err(|error| Failure {
                 unsent: matches!(error, Error::ConnectionLost),
+                mistaken: false,
                 error,
             })?;
         pool.metrics.statements.inc();
+        sending();
         let written = connection.signals.written();
         let client = &connection.client;
         let params = params.iter().copied();
@@ -215,8 +253,16 @@ pub(super) async fn send(
         let signals = &connection.signals;
         let unsent = matches!(error, Error::ConnectionLost)
             && (signals.written() == written || signals.is_fatal());
-        return Err(Failure { error, unsent });
+        return Err(Failure {
+            error,
+            unsent,
+            mistaken: false,
+        });
     }
+}
+
+fn is_cancelled(error: &Error) -> bool {
+    matches!(error, Error::Database(db) if *db.code() == SqlState::QUERY_CANCELED)
 }
 
 /// Whether the prepared form no longer fits: the result's type has changed, or

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::known::Known;
 use super::lanes::{Lanes, Ticket};
+use super::line::Turn;
 use super::metrics::PoolMetrics;
 use super::opener::Health;
 use super::permit::{Permit, Place};
@@ -160,6 +161,7 @@ impl Inner {
             connection: grant.connection,
             slot: grant.slot,
             lane,
+            turn: Turn::default(),
         })
     }
 

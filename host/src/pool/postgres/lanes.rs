@@ -155,6 +155,11 @@ impl<C: Clone, W> Lanes<C, W> {
         self.find(slot).is_some_and(|slot| slot.in_flight > 1)
     }
 
+    /// Whether one caller has the connection to itself.
+    pub(super) fn is_held(&self, slot: SlotId) -> bool {
+        self.find(slot).is_some_and(|slot| slot.held)
+    }
+
     // --- statements whose caller has gone ----------------------------------
 
     /// The caller of a statement went away; its place stays taken.

@@ -103,7 +103,7 @@ impl Metrics {
             ("statements", "Statements sent", &self.statements),
             (
                 "retries",
-                "Statements sent again because they cannot have run",
+                "Statements sent again: they cannot have run, or were cancelled in the stead of another",
                 &self.retries,
             ),
             (

@@ -34,6 +34,7 @@ mod inner;
 mod known;
 mod lanes;
 mod lexer;
+mod line;
 mod metrics;
 mod opener;
 mod permit;

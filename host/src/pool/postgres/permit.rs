@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::inner::Inner;
 use super::known::Text;
+use super::line::Turn;
 use super::recover;
 use super::slot::{Lane, SlotId};
 
@@ -27,6 +28,7 @@ pub(super) struct Place {
     pub(super) connection: Arc<Connection>,
     pub(super) slot: SlotId,
     pub(super) lane: Lane,
+    pub(super) turn: Turn,
 }
 
 impl fmt::Debug for Permit {
@@ -110,6 +112,7 @@ impl Place {
     /// Frees the place for whoever waits. Returns how long the statement ran
     /// that was sent at `begun`.
     pub(super) fn give_back(self, begun: Option<Instant>) -> Option<Duration> {
+        self.connection.line.leave(&self.turn);
         self.pool
             .release(self.slot, self.lane, &self.connection, begun)
     }

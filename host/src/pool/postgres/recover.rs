@@ -5,10 +5,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::permit::{Permit, Place};
+use super::slot::Lane;
 
 /// How long a statement may go on by itself before it is cancelled: most end
 /// sooner than a request to cancel them would take.
 const GRACE: Duration = Duration::from_millis(25);
+/// An abandoned statement that is still seen to run after twice this is cancelled
+/// for the sake of those behind it. Short beside any deadline; a statement that
+/// ends by itself within it costs no second connection.
+const IN_THE_WAY: Duration = Duration::from_millis(50);
 /// How long the server gets to act on a cancellation, a rollback or a reset.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// When to cancel again. A cancellation ends one statement only.
@@ -120,8 +125,9 @@ impl Drop for Abandoned<'_> {
 }
 
 /// Waits for the statement to end. If it does not, lets nobody else onto the
-/// connection, waits for those who are there already, and cancels it: never
-/// while a statement that somebody waits for could be hit instead.
+/// connection and cancels it: at once where it has no company, else when it is seen
+/// to keep those behind it waiting. A statement that is hit in its stead is run
+/// again, see [`super::dispatch`].
 async fn quiet(place: &Place) -> Result<(), Unsettled> {
     let mut barrier = std::pin::pin!(place.connection.barrier());
     if let Ok(ended) = timeout(GRACE, &mut barrier).await {
@@ -131,6 +137,14 @@ async fn quiet(place: &Place) -> Result<(), Unsettled> {
     tokio::select! {
         ended = &mut barrier => return passed(place, ended),
         () = deserted(place) => {}
+        () = in_the_way(place) => {
+            end_first(place).await?;
+            // Those behind it have callers, and run as long as these want.
+            tokio::select! {
+                ended = &mut barrier => return passed(place, ended),
+                () = deserted(place) => {}
+            }
+        }
     }
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
@@ -167,8 +181,41 @@ async fn deserted(place: &Place) {
     }
 }
 
+/// Returns when the statement has been the first of its connection for a while.
+async fn in_the_way(place: &Place) {
+    let line = &place.connection.line;
+    let mut was_first = false;
+    loop {
+        tokio::time::sleep(IN_THE_WAY).await;
+        let is_first = line.is_first(&place.turn);
+        // The rows of another that somebody reads could not be had again; that it
+        // is being read also says that this one does not run.
+        let read = place.lane == Lane::Shared && place.pool.lanes.lock().is_held(place.slot);
+        if is_first && was_first && !read {
+            return;
+        }
+        was_first = is_first;
+    }
+}
+
+/// Cancels the statement that the server runs, until it is done with it.
+async fn end_first(place: &Place) -> Result<(), Unsettled> {
+    let signals = &place.connection.signals;
+    let before = signals.answered();
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        cancel(place).await?;
+        if timeout(AGAIN, signals.answered_since(before)).await.is_ok() {
+            place.connection.line.leave(&place.turn);
+            return Ok(());
+        }
+    }
+    Err(Unsettled)
+}
+
 async fn cancel(place: &Place) -> Result<(), Unsettled> {
     place.pool.metrics.cancels.inc();
+    place.connection.note_cancel();
     let token = place.connection.client.cancel_token();
     match timeout(PATIENCE, place.pool.dialer.cancel(&token)).await {
         Ok(Ok(())) => Ok(()),

@@ -1,7 +1,7 @@
-//! Reads along with what the server sends, for the three things that the
-//! driver knows but does not tell: whether the session is in a transaction,
-//! whether the server ended the connection with a last word, and whether a
-//! statement was ever written.
+//! Reads along with what the server sends, for the things that the driver knows
+//! but does not tell: whether the session is in a transaction, whether the server
+//! ended the connection with a last word, whether a statement was ever written,
+//! and when the server was done with one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 /// Enough of an error message for its severity, which comes first.
@@ -21,6 +22,10 @@ pub(super) struct Signals {
     written: AtomicU64,
     /// The status byte of the last ReadyForQuery; 0 before the first.
     status: AtomicU8,
+    /// How many of ReadyForQuery there were.
+    answered: AtomicU64,
+    /// Told at each.
+    answer: Notify,
     fatal: AtomicBool,
     encrypted: AtomicBool,
 }
@@ -38,6 +43,25 @@ impl Signals {
     /// last finished a request.
     pub(super) fn in_transaction(&self) -> bool {
         matches!(self.status.load(Ordering::Acquire), b'T' | b'E')
+    }
+
+    /// How often the server was done with what it was sent.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// Returns when the server was done with something since it was `before`. For
+    /// one caller at a time.
+    pub(super) async fn answered_since(&self, before: u64) {
+        while self.answered() == before {
+            self.answer.notified().await;
+        }
+    }
+
+    fn ready(&self, status: u8) {
+        self.status.store(status, Ordering::Release);
+        self.answered.fetch_add(1, Ordering::Release);
+        self.answer.notify_one();
     }
 
     /// Whether the server announced that it ends the session. It does so in
@@ -114,7 +138,7 @@ impl Frames {
                 Frame::Body { tag, left } => {
                     let take = bytes.len().min(*left);
                     match *tag {
-                        b'Z' => signals.status.store(first, Ordering::Release),
+                        b'Z' => signals.ready(first),
                         b'E' => {
                             let room = CAPTURE.saturating_sub(self.captured.len());
                             self.captured.extend_from_slice(&bytes[..take.min(room)]);
@@ -296,6 +320,18 @@ mod tests {
         assert_eq!(seen(false, &error), (0, false));
         assert_eq!(seen(false, &fatal), (0, true));
         assert_eq!(seen(false, &translated), (0, true));
+    }
+
+    #[tokio::test]
+    async fn each_end_is_told() {
+        let signals = Signals::default();
+        let before = signals.answered();
+        let answer = message(b'Z', b"I");
+        let mut told = std::pin::pin!(signals.answered_since(before));
+        assert!(futures::poll!(&mut told).is_pending());
+        Frames::new(false).read(&answer, &signals);
+        told.await;
+        assert_eq!(signals.answered(), before + 1);
     }
 
     #[test]
