@@ -28,12 +28,6 @@ const H2_STREAMS: u32 = 200;
 /// long it has to answer.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// How long a connection on which nothing is asked is kept once the host drains. A
-/// request may be on its way, and a client that is busy sends its next one within
-/// this: its answer says that it is the last. Closed at once, each of the clients
-/// between two requests would stand to lose one.
-const LAST_REQUEST: Duration = Duration::from_secs(2);
-
 /// Serves the connection until it ends, or until `drain` turns true and what
 /// it has begun is answered.
 pub async fn serve(
@@ -53,7 +47,7 @@ pub async fn serve(
     let protocol = tokio::time::timeout(limits.header_time, detect(&stream));
     let protocol = tokio::select! {
         protocol = protocol => protocol,
-        () = drained_before_first_byte(&stream, drain.clone()) => return,
+        () = drained_before_first_byte(&stream, limits.drain_idle, drain.clone()) => return,
     };
     let Ok(Some(protocol)) = protocol else {
         // Nothing was said, so nothing is answered.
@@ -91,7 +85,7 @@ pub async fn serve(
                 result = conn.as_mut() => result,
                 _ = told.next() => {
                     shared.end();
-                    match tokio::time::timeout(LAST_REQUEST, conn.as_mut()).await {
+                    match tokio::time::timeout(limits.drain_idle, conn.as_mut()).await {
                         Ok(result) => result,
                         Err(_nothing_was_asked) => {
                             conn.as_mut().graceful_shutdown();
@@ -202,9 +196,13 @@ async fn told_to_drain(mut drain: watch::Receiver<bool>) {
 
 /// A connection that has not said anything a while after the host drains is closed;
 /// one whose first bytes are on their way is served.
-async fn drained_before_first_byte(stream: &TcpStream, drain: watch::Receiver<bool>) {
+async fn drained_before_first_byte(
+    stream: &TcpStream,
+    idle: Duration,
+    drain: watch::Receiver<bool>,
+) {
     told_to_drain(drain).await;
-    tokio::time::sleep(LAST_REQUEST).await;
+    tokio::time::sleep(idle).await;
     // Bytes that have reached this machine are seen at once.
     let peeked = rustix::net::recv(stream, &mut [0; 1][..], RecvFlags::PEEK);
     if matches!(peeked, Ok((_, 1..))) {

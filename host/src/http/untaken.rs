@@ -43,10 +43,14 @@ impl<B> Default for Untaken<B> {
 impl<B> Untaken<B> {
     /// A piece of `body` goes out now.
     pub fn hand_out(&self, body: Arc<Mutex<Option<B>>>) -> Piece {
+        self.hand_out_at(body, Instant::now())
+    }
+
+    fn hand_out_at(&self, body: Arc<Mutex<Option<B>>>, now: Instant) -> Piece {
         let mut pieces = self.0.lock();
         pieces.handed_out += 1;
         let number = pieces.handed_out;
-        pieces.left.insert(number, (Instant::now(), body));
+        pieces.left.insert(number, (now, body));
         Piece(number)
     }
 
@@ -59,8 +63,7 @@ impl<B> Untaken<B> {
     /// Hands each body of which a piece was left for `limit` to `give_up`.
     pub async fn watch(&self, limit: Duration, mut give_up: impl FnMut(B)) -> Infallible {
         loop {
-            let oldest = self.0.lock().left.values().next().map(|(since, _)| *since);
-            let due = oldest.unwrap_or_else(Instant::now) + limit;
+            let due = self.oldest().unwrap_or_else(Instant::now) + limit;
             sleep_until(due).await;
             while let Some(body) = self.left_since(due - limit) {
                 let body = body.lock().take();
@@ -69,6 +72,10 @@ impl<B> Untaken<B> {
                 }
             }
         }
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.0.lock().left.values().next().map(|(since, _)| *since)
     }
 
     fn left_since(&self, then: Instant) -> Option<Arc<Mutex<Option<B>>>> {
@@ -88,31 +95,41 @@ mod tests {
         Arc::new(Mutex::new(Some(name)))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_left_has_its_whole_time_and_no_more() {
+    #[test]
+    fn what_is_left_has_its_whole_time_and_no_more() {
         let untaken = Untaken::default();
-        let began = Instant::now();
-        let given_up = Mutex::new(Vec::new());
-        let watch = untaken.watch(LIMIT, |name| given_up.lock().push((name, began.elapsed())));
-        let second = Duration::from_secs(1);
-        let client = async {
-            tokio::time::sleep(second * 20).await;
-            let taken = untaken.hand_out(body("taken"));
-            tokio::time::sleep(second * 15).await;
-            let left = body("left");
-            let first = untaken.hand_out(left.clone());
-            tokio::time::sleep(second).await;
-            let _second = untaken.hand_out(body("left later"));
-            untaken.taken(&taken);
-            tokio::time::sleep(second * 100).await;
-            assert!(left.lock().is_none());
-            untaken.taken(&first);
-        };
+        let begun = Instant::now();
+        let after = |seconds: u64| begun + Duration::from_secs(seconds);
+        let taken = untaken.hand_out_at(body("taken"), after(20));
+        let _first = untaken.hand_out_at(body("left"), after(35));
+        assert_eq!(untaken.oldest(), Some(after(20)));
+        untaken.taken(&taken);
+        let _second = untaken.hand_out_at(body("left later"), after(36));
+        let left = |seconds: u64| Some(untaken.left_since(after(seconds) - LIMIT)?.lock().take());
+        assert_eq!(left(64), None);
+        assert_eq!(left(65), Some(Some("left")));
+        assert_eq!(left(65), None);
+        assert_eq!(untaken.oldest(), Some(after(36)));
+        assert_eq!(left(100), Some(Some("left later")));
+        assert_eq!(untaken.oldest(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_given_up() {
+        let untaken = Untaken::default();
+        let limit = Duration::from_millis(20);
+        let begun = Instant::now();
+        let left = body("left");
+        let piece = untaken.hand_out(left.clone());
+        let (given_up, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let watch = untaken.watch(limit, |name| given_up.send(name).unwrap());
         tokio::select! {
             never = watch => match never {},
-            () = client => {}
+            name = told.recv() => assert_eq!(name, Some("left")),
         }
-        let expected = [("left", second * 65), ("left later", second * 66)];
-        assert_eq!(*given_up.lock(), expected);
+        assert!(begun.elapsed() >= limit);
+        assert!(left.lock().is_none());
+        // Whoever had it may still say so.
+        untaken.taken(&piece);
     }
 }

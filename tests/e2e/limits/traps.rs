@@ -101,7 +101,7 @@ fn traps_in_the_middle_of_bodies_leave_the_host_as_it_was() {
 #[test]
 fn many_traps_at_once_leave_the_host_as_it_was() {
     run(async {
-        let host = lone("in_flight = 64", "").await;
+        let host = lone("in_flight = 64", "queue = 200\nqueue_wait = \"20s\"").await;
         let api = host.api();
         for reply in join_all((0..200).map(|_| api.get("/it/trap"))).await {
             assert_failure(&reply, 502, "trapped");

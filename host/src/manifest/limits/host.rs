@@ -38,6 +38,11 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// 30 s, and the rest of the end needs its time too.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// A client that is busy sends its next request within this, and its answer says that
+/// it is the last; closed at once, each client between two requests would stand to lose
+/// one. Until the end of the drain, every browser that is idle would hold it up.
+const DRAIN_IDLE: Duration = Duration::from_secs(2);
+
 /// A component's file. Ten times a large one.
 const COMPONENT_SIZE: usize = 64 << 20;
 
@@ -83,6 +88,9 @@ pub struct HostLimits {
     /// How long a node that ends lets its connections finish.
     #[serde(serialize_with = "as_duration")]
     pub drain: Duration,
+    /// How long a connection on which nothing is asked is kept meanwhile.
+    #[serde(serialize_with = "as_duration")]
+    pub drain_idle: Duration,
     /// Bytes of a component that is fetched or deployed.
     #[serde(serialize_with = "as_size")]
     pub component_size: usize,
@@ -101,6 +109,7 @@ impl Default for HostLimits {
             header_bytes: HEADER_BYTES,
             body_time: BODY_TIME,
             drain: DRAIN,
+            drain_idle: DRAIN_IDLE,
             component_size: COMPONENT_SIZE,
             kept_revisions: KEPT_REVISIONS,
         }
@@ -118,6 +127,7 @@ impl HostLimits {
             header_bytes: table.size_or("header_bytes", HEADER_BYTES, HEADER_SIZES),
             body_time: table.duration_or("body_time", BODY_TIME, TIMES),
             drain: table.duration_or("drain", DRAIN, TIMES_OR_NONE),
+            drain_idle: table.duration_or("drain_idle", DRAIN_IDLE, TIMES_OR_NONE),
             component_size: table.size_or("component_size", COMPONENT_SIZE, COMPONENT_SIZES),
             kept_revisions: table.positive_or("kept_revisions", KEPT_REVISIONS, MOST_KEPT),
         };

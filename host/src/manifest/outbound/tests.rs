@@ -13,7 +13,7 @@ fn hosts(entries: &[&str]) -> AllowedHosts {
 #[test]
 fn what_is_granted_is_allowed_and_nothing_else() {
     type Target<'a> = (&'a str, &'a str, Option<u16>);
-    let cases: [(&str, &[Target<'_>], &[Target<'_>]); 14] = [
+    let cases: [(&str, &[Target<'_>], &[Target<'_>]); 15] = [
         (
             "http://example.com",
             &[
