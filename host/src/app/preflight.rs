@@ -30,7 +30,7 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
     for (index, pool) in spec.postgres.iter().enumerate() {
         let key = format!("{TOOL}.postgres[{index}].address");
         if let Some(target) = postgres_target(&mut faults, &key, &pool.address) {
-            declared.insert(target.origin().to_string());
+            declared.extend(target.servers().iter().map(ToString::to_string));
         }
     }
     if let Some(migrations) = &spec.migrations {
@@ -40,7 +40,7 @@ pub fn check(spec: &Spec) -> Result<Vec<String>, Faults> {
     for (index, pool) in spec.valkey.iter().enumerate() {
         let key = format!("{TOOL}.valkey[{index}].address");
         if let Some(target) = valkey_target(&mut faults, &key, &pool.address) {
-            declared.insert(valkey_origin(&target));
+            declared.extend(target.origins().iter().map(ToString::to_string));
             pools.push(target);
         }
     }
@@ -78,16 +78,6 @@ fn declared_pools(faults: &mut Faults, spec: &Spec, pools: &[valkey::Target]) {
             let key = format!("component.{}.tool.warmlink.{table}.address", component.id);
             check(key, address);
         }
-    }
-}
-
-/// `scheme://host:port`, as `allowed_outbound_hosts` takes it.
-pub fn valkey_origin(target: &valkey::Target) -> String {
-    let (scheme, host, port) = target.origin();
-    if host.contains(':') {
-        format!("{scheme}://[{host}]:{port}")
-    } else {
-        format!("{scheme}://{host}:{port}")
     }
 }
 

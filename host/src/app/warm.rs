@@ -52,7 +52,7 @@ pub(super) async fn dependencies(
     for declared in &spec.postgres {
         let target = postgres::Target::parse(declared.address.expose())
             .context("application.tool.warmlink.postgres.address")?;
-        let name = format!("postgres {}", target.origin());
+        let name = format!("postgres {}", target.servers()[0]);
         let settings = postgres::Settings {
             min: declared.min as usize,
             max: declared.max.try_into().context("pool size")?,
@@ -65,8 +65,7 @@ pub(super) async fn dependencies(
     for declared in &spec.valkey {
         let target = valkey::Target::parse(declared.address.expose())
             .context("application.tool.warmlink.valkey.address")?;
-        let (scheme, host, port) = target.origin();
-        let name = format!("valkey {scheme}://{host}:{port}");
+        let name = format!("valkey {}", target.origins()[0]);
         let settings = valkey::Settings {
             connections: declared.connections.try_into().context("pool size")?,
             in_flight: declared.in_flight.try_into().context("pool size")?,

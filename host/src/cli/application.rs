@@ -218,14 +218,14 @@ fn resolve(
     let valkey = given(&addresses.valkey, "VALKEY_URL", valkey);
     let database = database.and_then(|url| {
         let target = preflight::postgres_target(&mut faults, "DATABASE_URL", &url)?;
-        Some((url, target.origin().to_string()))
+        Some((url, listed(&target.servers())))
     });
     let valkey = valkey.and_then(|url| {
         if url.is_empty() {
             return Some((url, String::new()));
         }
         let target = preflight::valkey_target(&mut faults, "VALKEY_URL", &url)?;
-        Some((url, preflight::valkey_origin(&target)))
+        Some((url, listed(&target.origins())))
     });
     let bad_addresses = !faults.is_empty();
     let values = from_environment(environment, Servers { database, valkey });
@@ -258,6 +258,12 @@ fn resolve(
             Err(faults)
         }
     }
+}
+
+/// Origins, as a variable of several has them.
+fn listed(origins: &[impl ToString]) -> String {
+    let origins = origins.iter().map(ToString::to_string);
+    origins.collect::<Vec<_>>().join(",")
 }
 
 fn folder_of(manifest: &Path) -> PathBuf {

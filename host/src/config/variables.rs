@@ -9,7 +9,7 @@ const PREFIX: &str = "SPIN_VARIABLE_";
 /// An address of a server, and the origin that allow-lists go by.
 #[derive(Debug, Clone)]
 pub struct Servers {
-    /// `database_url` and `database_origin`.
+    /// `database_url` and `database_origin`: one, or several with commas between.
     pub database: Option<(Secret, String)>,
     /// `valkey_url` and `valkey_origin`; both empty where there is to be none.
     pub valkey: Option<(Secret, String)>,

@@ -213,23 +213,29 @@ fn texts(node: &Node<'_>) -> BTreeMap<String, String> {
 }
 
 fn allowed_hosts(node: &Node<'_>, variables: &Variables) -> AllowedHosts {
-    let entry = |node: &Node<'_>| {
-        let value = variables.resolve(node)?;
-        match value.expose().parse::<AllowedHost>() {
-            // An origin that came of a secret shows as its template.
-            Ok(host) if value.is_secret() => Some(host.shown_as(node.string()?)),
-            Ok(host) => Some(host),
-            Err(error) => {
-                node.fault(error.to_string(), AllowedHostError::HELP);
-                None
+    let mut hosts = Vec::new();
+    for node in &node.list().unwrap_or_default() {
+        let Some(value) = variables.resolve(node) else {
+            continue;
+        };
+        // A variable holds several where an address names several servers; what is
+        // written out is one, as Spin has it.
+        let templated = node.string().is_some_and(|text| text.contains("{{"));
+        let texts: Vec<&str> = if templated {
+            value.expose().split(',').collect()
+        } else {
+            vec![value.expose()]
+        };
+        for text in texts {
+            match (text.parse::<AllowedHost>(), node.string()) {
+                // An origin that came of a secret shows as its template.
+                (Ok(host), Some(shown)) if value.is_secret() => hosts.push(host.shown_as(shown)),
+                (Ok(host), _) => hosts.push(host),
+                (Err(error), _) => node.fault(error.to_string(), AllowedHostError::HELP),
             }
         }
-    };
-    node.list()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(entry)
-        .collect()
+    }
+    hosts.into_iter().collect()
 }
 
 fn labels(node: &Node<'_>) -> Vec<String> {

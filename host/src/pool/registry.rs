@@ -20,6 +20,10 @@ pub struct Pools {
     undeclared: postgres::Settings,
 }
 
+/// What metrics call pools that nobody declared: their addresses are their
+/// components' choice, and would make series without end.
+const UNDECLARED_SERIES: &str = "undeclared";
+
 /// Pools that nobody declared, of one kind, at once. A guest may name as many
 /// addresses as it likes; what it costs the node is bounded.
 const UNDECLARED: usize = 64;
@@ -76,7 +80,10 @@ impl Pools {
             valkey: Mutex::default(),
             postgres_metrics,
             valkey_metrics,
-            undeclared,
+            undeclared: postgres::Settings {
+                series: Some(UNDECLARED_SERIES),
+                ..undeclared
+            },
         }
     }
 
@@ -140,7 +147,10 @@ impl Pools {
         find_or(&self.valkey, target, |target| {
             ValkeyPool::new(
                 target,
-                valkey::Settings::default(),
+                valkey::Settings {
+                    series: Some(UNDECLARED_SERIES),
+                    ..valkey::Settings::default()
+                },
                 self.placement.clone(),
                 &self.valkey_metrics,
             )

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     PostgresCrowded,
     /// The primary dies, and its standby answers reads until it is promoted.
     PostgresReadOnly,
+    /// The primary dies, and its standby is promoted; the host has both addresses.
+    PostgresFailover,
     PostgresDiskFull,
     ValkeyStopped,
     ValkeyKilled,
@@ -39,6 +41,8 @@ pub(crate) enum Fault {
     /// It comes back with nothing of what it had.
     ValkeyEmptied,
     ValkeyFull,
+    /// The primary dies, and sentinels have its replica take over.
+    ValkeyFailover,
     BothKilled,
     BothFrozen,
     PostgresFar,
@@ -55,7 +59,7 @@ impl Fault {
     pub(crate) async fn inject(self, world: &mut World) -> anyhow::Result<()> {
         match self {
             Self::PostgresStopped => world.postgres.server.stop("INT").await,
-            Self::PostgresKilled => world.postgres.server.kill().await,
+            Self::PostgresKilled | Self::PostgresFailover => world.postgres.server.kill().await,
             Self::PostgresFrozen => {
                 world.postgres.server.signal_all("STOP").await;
                 Ok(())
@@ -71,7 +75,9 @@ impl Fault {
             }
             Self::PostgresDiskFull => world.disk.as_ref().context("a small disk")?.fill(),
             Self::ValkeyStopped => world.valkey.server.stop("TERM").await,
-            Self::ValkeyKilled | Self::ValkeyEmptied => world.valkey.server.kill().await,
+            Self::ValkeyKilled | Self::ValkeyEmptied | Self::ValkeyFailover => {
+                world.valkey.server.kill().await
+            }
             Self::ValkeyFrozen => {
                 world.valkey.server.signal_all("STOP").await;
                 Ok(())
@@ -119,7 +125,7 @@ impl Fault {
                 world.strangers.clear();
                 world.postgres.answers().await
             }
-            Self::PostgresReadOnly => {
+            Self::PostgresReadOnly | Self::PostgresFailover => {
                 let standby = world.standby.as_mut().context("a standby")?;
                 standby.promote(&world.postgres).await
             }
@@ -139,6 +145,12 @@ impl Fault {
                     .ask::<()>(redis::cmd("DEL").arg(BALLAST))
                     .await?;
                 world.valkey.answers().await
+            }
+            Self::ValkeyFailover => {
+                let sentinels = world.sentinels.as_mut().context("sentinels")?;
+                sentinels.taken_over().await?;
+                std::mem::swap(&mut world.valkey, &mut sentinels.other);
+                Ok(())
             }
             Self::BothKilled => {
                 world.postgres.restart().await?;

@@ -22,6 +22,7 @@ mod postgres;
 mod report;
 mod run;
 mod scenario;
+mod sentinels;
 mod server;
 #[cfg(test)]
 mod short;

@@ -115,7 +115,9 @@ async fn under_load(
     world.forget_clients();
     let left = left_behind(world, &before).await?;
     // What it held and had not given away is gone with it: that is what it does.
-    let excused = (fault == Fault::ValkeyEmptied).then_some((inject - UNDELIVERED, injected));
+    // A replica has it a moment later.
+    let loses = matches!(fault, Fault::ValkeyEmptied | Fault::ValkeyFailover);
+    let excused = loses.then_some((inject - UNDELIVERED, injected));
     broken.extend(books.broken(excused));
     broken.extend(left.iter().map(|what| format!("left behind: {what}")));
     Ok(Verdict {

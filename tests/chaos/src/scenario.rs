@@ -154,6 +154,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ),
     ),
     at(
+        Stage::Pair,
+        scenario(
+            "postgres-failover",
+            Fault::PostgresFailover,
+            3,
+            WITHOUT_DATABASE,
+        ),
+    ),
+    at(
         Stage::SmallDisk,
         scenario(
             "postgres-disk-full",
@@ -173,6 +182,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     at(
         Stage::SmallValkey,
         scenario("valkey-full", Fault::ValkeyFull, 6, UNNOTICED),
+    ),
+    at(
+        Stage::Sentinels,
+        scenario("valkey-failover", Fault::ValkeyFailover, 0, UNNOTICED),
     ),
     scenario(
         "both-killed",

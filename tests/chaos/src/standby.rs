@@ -92,6 +92,13 @@ impl Standby {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// The address of both, of which that will do which takes writes.
+    pub(crate) fn beside(&self, primary: &str) -> String {
+        let place = address::authority(primary);
+        let both = primary.replacen(&place, &format!("{place},{}", self.authority()), 1);
+        format!("{both}?target_session_attrs=read-write")
+    }
+
     /// The application's database there.
     pub(crate) fn url(&self, primary: &Postgres) -> String {
         address::at(

@@ -51,6 +51,48 @@ impl Valkey {
     }
 
     /// # Errors
+    /// Where its address has none.
+    pub(crate) fn password(&self) -> anyhow::Result<String> {
+        let url: url::Url = self.url.parse()?;
+        Ok(url.password().context("a password")?.to_owned())
+    }
+
+    /// Makes it a replica of another, and a server that the other's clients can sign
+    /// on to. Returns when it has what the other has.
+    ///
+    /// # Errors
+    /// Where one of the two does not do its part.
+    pub(crate) async fn follow(&mut self, primary: &Self) -> anyhow::Result<()> {
+        let password = primary.password()?;
+        let mut connection = self.connect().await?;
+        let authority = primary.authority();
+        let (host, port) = authority.split_once(':').context("a port")?;
+        for command in [
+            redis::cmd("CONFIG")
+                .arg("SET")
+                .arg("masterauth")
+                .arg(&password),
+            redis::cmd("CONFIG")
+                .arg("SET")
+                .arg("requirepass")
+                .arg(&password),
+            redis::cmd("REPLICAOF").arg(host).arg(port),
+        ] {
+            command.exec_async(&mut connection).await?;
+        }
+        let mut url: url::Url = self.url.parse()?;
+        let set = url.set_password(Some(&password));
+        anyhow::ensure!(set.is_ok(), "an address without an account");
+        self.url = url.into();
+        until_it_answers("replication", || async {
+            let mut ask = redis::cmd("INFO");
+            let state = self.ask::<String>(ask.arg("replication")).await;
+            state.is_ok_and(|state| state.contains("master_link_status:up"))
+        })
+        .await
+    }
+
+    /// # Errors
     /// Where it does not come up.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
         self.server.restart()?;
@@ -97,7 +139,7 @@ impl Valkey {
         self.ask(redis::cmd("XLEN").arg(key)).await
     }
 
-    /// Connections of hosts: all but the one that asks.
+    /// Connections of hosts, by what these say of themselves.
     ///
     /// # Errors
     /// Where it refuses, or says nothing.
@@ -105,7 +147,8 @@ impl Valkey {
         let mut connection = self.connect().await?;
         let mut list = redis::cmd("CLIENT");
         let list: String = list.arg("LIST").query_async(&mut connection).await?;
-        Ok(i64::try_from(list.lines().count())? - 1)
+        let of_host = |line: &&str| line.contains(" lib-name=warmlink ");
+        Ok(i64::try_from(list.lines().filter(of_host).count())?)
     }
 
     /// Removes what it would read when it starts.

@@ -11,6 +11,7 @@ use warmlink_tests::{Host, HostOptions, Manifest, address};
 use crate::load::Places;
 use crate::network::Network;
 use crate::postgres::Postgres;
+use crate::sentinels::Sentinels;
 use crate::small::SmallDisk;
 use crate::standby::Standby;
 use crate::valkey::Valkey;
@@ -24,6 +25,10 @@ pub(crate) enum Stage {
     Crowded,
     /// A hot standby, which the host comes to by the same relay.
     Standby,
+    /// The same, and the host knows the addresses of both.
+    Pair,
+    /// A Valkey with a replica, and sentinels whose addresses the host has.
+    Sentinels,
     /// The tables on a disk of their own, a small one.
     SmallDisk,
     /// A Valkey that may not grow.
@@ -46,6 +51,7 @@ pub(crate) struct World {
     pub(crate) postgres: Postgres,
     pub(crate) valkey: Valkey,
     pub(crate) standby: Option<Standby>,
+    pub(crate) sentinels: Option<Sentinels>,
     pub(crate) disk: Option<SmallDisk>,
     pub(crate) relays: Option<Relays>,
     pub(crate) network: Option<Network>,
@@ -88,7 +94,11 @@ impl World {
             _ => None,
         };
         let standby = match stage {
-            Stage::Standby => Some(Standby::start(&postgres).await?),
+            Stage::Standby | Stage::Pair => Some(Standby::start(&postgres).await?),
+            _ => None,
+        };
+        let sentinels = match stage {
+            Stage::Sentinels => Some(Sentinels::start(&valkey).await?),
             _ => None,
         };
         let mut world = Self {
@@ -97,6 +107,7 @@ impl World {
             postgres,
             valkey,
             standby,
+            sentinels,
             disk: None,
             relays,
             network,
@@ -119,7 +130,14 @@ impl World {
     pub(crate) async fn host(&self, number: usize) -> Host {
         let database = self.postgres.database.url();
         let (database, valkey) = match &self.relays {
-            None => (database.to_owned(), self.valkey.url().to_owned()),
+            None => {
+                let pair = self.standby.as_ref().map(|it| it.beside(database));
+                let watched = self.sentinels.as_ref().map(Sentinels::url);
+                (
+                    pair.unwrap_or_else(|| database.to_owned()),
+                    watched.unwrap_or_else(|| self.valkey.url().to_owned()),
+                )
+            }
             Some(relays) => (
                 address::at(database, relays.postgres.address()),
                 address::at(self.valkey.url(), relays.valkey.address()),
@@ -172,6 +190,9 @@ impl World {
         drop(self.strangers);
         if let Some(standby) = self.standby {
             standby.end().await?;
+        }
+        if let Some(sentinels) = self.sentinels {
+            sentinels.end().await?;
         }
         self.postgres.end().await?;
         self.valkey.end().await?;

@@ -99,14 +99,18 @@ fn find(grants: &Grants, address: &str) -> Result<Found<ValkeyPool>, Failure> {
         tracing::warn!(component = %grants.component, "redis address refused: {error}");
         Failure::InvalidAddress
     })?;
-    let (scheme, host, port) = target.origin();
-    if !grants.hosts.allows(scheme, host, port) {
-        tracing::warn!(
-            component = %grants.component,
-            "redis address refused: {scheme}://{host}:{port} is not among the component's \
-             allowed_outbound_hosts"
-        );
-        return Err(Failure::InvalidAddress);
+    for origin in target.origins() {
+        if !grants
+            .hosts
+            .allows(origin.scheme, &origin.host, origin.port)
+        {
+            tracing::warn!(
+                component = %grants.component,
+                "redis address refused: {origin} is not among the component's \
+                 allowed_outbound_hosts"
+            );
+            return Err(Failure::InvalidAddress);
+        }
     }
     grants
         .pools

@@ -29,9 +29,12 @@ pub enum AddressError {
     /// The value of a known option.
     #[error("the value of `{0}` is not valid")]
     Value(&'static str),
-    /// `host=a,b`.
-    #[error("more than one host; a pool has one server")]
-    SeveralHosts,
+    /// `hostaddr=a,b`, or `host=a,b hostaddr=c`.
+    #[error("`hostaddr` is for one host")]
+    SeveralAddresses,
+    /// `host=a,b,c port=1,2`.
+    #[error("several ports, and not one for each host")]
+    Ports,
     /// No user in the address nor in the environment.
     #[error("no user named, and neither PGUSER, USER nor LOGNAME is set")]
     NoUser,
@@ -65,7 +68,7 @@ pub(super) enum Roots {
 /// same are equal, whatever their form, order and omitted defaults.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Complete: exactly one host and port, a user and a database.
+    /// Complete: at least one host, a port for each, a user and a database.
     pub(super) config: Config,
     pub(super) tls: TlsMode,
     /// `None` is libpq's "no `sslrootcert`".
@@ -83,14 +86,20 @@ pub struct Origin {
     pub port: u16,
 }
 
+impl Origin {
+    fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port } = self;
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}")
-        }
+        write!(f, "{}://{}", self.scheme, self.authority())
     }
 }
 
@@ -152,32 +161,40 @@ impl Target {
         super::tls::connector(self).map(drop)
     }
 
-    /// Scheme, host and port, for the allow-list.
+    /// Scheme, host and port of each server, in the order of the address.
     #[must_use]
-    pub fn origin(&self) -> Origin {
-        let host = match self.host() {
-            Host::Tcp(name) => name.clone(),
-            #[cfg(unix)]
-            Host::Unix(path) => path.display().to_string(),
-        };
-        Origin {
-            scheme: "postgres",
-            host,
-            port: self.port(),
-        }
+    pub fn servers(&self) -> Vec<Origin> {
+        self.places()
+            .map(|(host, port)| Origin {
+                scheme: "postgres",
+                host: match host {
+                    Host::Tcp(name) => name.clone(),
+                    #[cfg(unix)]
+                    Host::Unix(path) => path.display().to_string(),
+                },
+                port,
+            })
+            .collect()
     }
 
-    /// All that an allow-list has to grant: the origin, and the address that
+    /// All that an allow-list has to grant: the servers, and the address that
     /// the connection goes to if the text gives one apart (`hostaddr`).
     #[must_use]
     pub fn origins(&self) -> Vec<Origin> {
-        let origin = self.origin();
+        let mut origins = self.servers();
         let apart = self.config.get_hostaddrs().first().map(|address| Origin {
             host: address.to_string(),
-            ..origin.clone()
+            ..origins[0].clone()
         });
-        let apart = apart.filter(|apart| *apart != origin);
-        std::iter::once(origin).chain(apart).collect()
+        origins.extend(apart.filter(|apart| *apart != origins[0]));
+        origins
+    }
+
+    /// `host:port` of each server, with commas between.
+    pub(super) fn authority(&self) -> String {
+        let servers = self.servers();
+        let servers = servers.iter().map(Origin::authority);
+        servers.collect::<Vec<_>>().join(",")
     }
 
     /// Whether connecting reads a file of this machine (`sslrootcert`).
@@ -198,37 +215,35 @@ impl Target {
         self.config.get_dbname().unwrap_or_default()
     }
 
-    pub(super) fn host(&self) -> &Host {
-        &self.config.get_hosts()[0]
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.config.get_ports()[0]
+    fn places(&self) -> impl Iterator<Item = (&Host, u16)> {
+        let ports = self.config.get_ports().iter().copied();
+        self.config.get_hosts().iter().zip(ports)
     }
 }
 
 /// Checks what is ours to check and fills in the defaults.
 fn complete(given: &Config) -> Result<Config, AddressError> {
-    if given.get_hosts().len() > 1 || given.get_ports().len() > 1 || given.get_hostaddrs().len() > 1
-    {
-        return Err(AddressError::SeveralHosts);
+    let (hosts, ports) = (given.get_hosts(), given.get_ports());
+    let apart = given.get_hostaddrs();
+    if apart.len() > 1 || (hosts.len() > 1 && !apart.is_empty()) {
+        return Err(AddressError::SeveralAddresses);
     }
-    let mut config = given.clone();
-    // The setters append, so the host is set on a copy that has none.
-    if given.get_hosts().first().is_none_or(is_unnamed) {
-        config = without_host(given);
-        match given.get_hostaddrs().first() {
-            Some(address) => config.host(address.to_string()),
-            None => config.host(DEFAULT_HOST),
+    if ports.len() > 1 && ports.len() != hosts.len() {
+        return Err(AddressError::Ports);
+    }
+    // The setters append, so the places are set on a copy that has none.
+    let mut config = without_places(given);
+    let unnamed = [Host::Tcp(String::new())];
+    let hosts = if hosts.is_empty() { &unnamed } else { hosts };
+    for (at, host) in hosts.iter().enumerate() {
+        match (host, apart.first()) {
+            (Host::Tcp(name), Some(address)) if name.is_empty() => config.host(address.to_string()),
+            (Host::Tcp(name), None) if name.is_empty() => config.host(DEFAULT_HOST),
+            (Host::Tcp(name), _) => config.host(name.to_ascii_lowercase()),
+            (Host::Unix(directory), _) => config.host_path(directory),
         };
-    } else if let Some(Host::Tcp(name)) = given.get_hosts().first()
-        && name.bytes().any(|byte| byte.is_ascii_uppercase())
-    {
-        config = without_host(given);
-        config.host(name.to_ascii_lowercase());
-    }
-    if config.get_ports().is_empty() {
-        config.port(DEFAULT_PORT);
+        let port = ports.get(at).or(ports.first());
+        config.port(port.copied().unwrap_or(DEFAULT_PORT));
     }
     if config.get_user().is_none_or(str::is_empty) {
         let user = ["PGUSER", "USER", "LOGNAME"]
@@ -243,12 +258,8 @@ fn complete(given: &Config) -> Result<Config, AddressError> {
     Ok(config)
 }
 
-fn is_unnamed(host: &Host) -> bool {
-    matches!(host, Host::Tcp(name) if name.is_empty())
-}
-
-/// A copy of everything but the host.
-fn without_host(given: &Config) -> Config {
+/// A copy of everything but the hosts and their ports.
+fn without_places(given: &Config) -> Config {
     let mut config = Config::new();
     if let Some(user) = given.get_user() {
         config.user(user);
@@ -279,9 +290,6 @@ fn without_host(given: &Config) -> Config {
     }
     for address in given.get_hostaddrs() {
         config.hostaddr(*address);
-    }
-    for port in given.get_ports() {
-        config.port(*port);
     }
     config
         .ssl_negotiation(given.get_ssl_negotiation())
@@ -315,7 +323,7 @@ fn fault(error: &tokio_postgres::Error) -> AddressError {
 
 impl Hash for Target {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.origin().hash(state);
+        self.servers().hash(state);
         self.user().hash(state);
         self.database().hash(state);
     }
@@ -325,8 +333,8 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}/{} as {}",
-            self.origin(),
+            "postgres://{}/{} as {}",
+            self.authority(),
             self.database(),
             self.user()
         )

@@ -42,32 +42,34 @@ fn what_differs_is_another_target() {
 #[test]
 fn defaults_are_filled_in() {
     let target = parse("postgres://app@/");
-    assert_eq!(target.origin().to_string(), "postgres://localhost:5432");
+    assert_eq!(target.servers()[0].to_string(), "postgres://localhost:5432");
     assert_eq!((target.user(), target.database()), ("app", "app"));
     assert_eq!(parse("user=app host=x").database(), "app");
-    assert_eq!(parse("postgres://app@h").port(), 5432);
 }
 
 #[test]
 fn the_origin_is_scheme_host_and_port() {
     assert_eq!(
-        parse("postgresql://u@H:6/d").origin().to_string(),
+        parse("postgresql://u@H:6/d").servers()[0].to_string(),
         "postgres://h:6"
     );
     assert_eq!(
-        parse("postgres://u@[::1]:6/d").origin().to_string(),
+        parse("postgres://u@[::1]:6/d").servers()[0].to_string(),
         "postgres://[::1]:6"
     );
     assert_eq!(
-        parse("hostaddr=127.0.0.9 user=u").origin().to_string(),
+        parse("hostaddr=127.0.0.9 user=u").servers()[0].to_string(),
         "postgres://127.0.0.9:5432"
     );
-    let socket = parse("host=/run/postgresql user=u").origin();
+    let socket = parse("host=/run/postgresql user=u").servers().remove(0);
     assert_eq!(
         (socket.host.as_str(), socket.port),
         ("/run/postgresql", 5432)
     );
-    assert_eq!(parse("postgres://u@%2Frun%2Fpostgresql/d").origin(), socket);
+    assert_eq!(
+        parse("postgres://u@%2Frun%2Fpostgresql/d").servers(),
+        [socket]
+    );
 }
 
 #[test]
@@ -108,8 +110,29 @@ fn faults_name_the_option_and_nothing_else() {
         fault("host=h user=u password=a b=c"),
         AddressError::UnknownOption
     );
-    assert_eq!(fault("postgres://u@a,b/d"), AddressError::SeveralHosts);
-    assert_eq!(fault("postgres://u@a:1,b:2/d"), AddressError::SeveralHosts);
+    assert_eq!(
+        fault("host=a,b hostaddr=10.0.0.1 user=u"),
+        AddressError::SeveralAddresses
+    );
+    assert_eq!(fault("host=a,b,c port=1,2 user=u"), AddressError::Ports);
+}
+
+#[test]
+fn several_servers_have_a_port_each() {
+    let shown = |text: &str| parse(text).to_string();
+    assert_eq!(
+        shown("postgres://u@A,b:6/d"),
+        "postgres://a:5432,b:6/d as u"
+    );
+    assert_eq!(
+        shown("host=a,::1 port=7 user=u dbname=d"),
+        "postgres://a:7,[::1]:7/d as u"
+    );
+    assert_eq!(
+        parse("postgres://u@a:1,b:2/d"),
+        parse("host=a,b port=1,2 user=u dbname=d")
+    );
+    assert_ne!(parse("postgres://u@a,b/d"), parse("postgres://u@b,a/d"));
 }
 
 #[test]
@@ -119,6 +142,10 @@ fn where_a_connection_goes_has_to_be_granted_too() {
         origins.iter().map(ToString::to_string).collect()
     };
     assert_eq!(shown("postgres://u@h/d"), ["postgres://h:5432"]);
+    assert_eq!(
+        shown("postgres://u@h,i:1/d"),
+        ["postgres://h:5432", "postgres://i:1"]
+    );
     assert_eq!(
         shown("host=h hostaddr=10.0.0.1 user=u"),
         ["postgres://h:5432", "postgres://10.0.0.1:5432"]
@@ -164,7 +191,7 @@ fn nothing_shows_the_password() {
     for shown in [
         format!("{target:?}"),
         target.to_string(),
-        format!("{:#?}", target.origin()),
+        format!("{:#?}", target.servers()[0]),
     ] {
         assert!(!shown.contains("s3cret"), "{shown}");
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -11,9 +12,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::oneshot;
-use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, NoTls, TlsConnect};
-use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{AddressError, Target};
@@ -33,6 +34,8 @@ pub(super) struct Dialer {
     tls: Result<Option<MakeRustlsConnect>, AddressError>,
     timeout: Duration,
     heard: Option<Heard>,
+    /// Of the servers, the one that was good last: it is asked first.
+    good: Arc<AtomicUsize>,
 }
 
 /// What is called with the channel and the payload of each notification. It is
@@ -42,6 +45,8 @@ pub(super) type Heard = Arc<dyn Fn(&str, &str) + Send + Sync>;
 /// A connection that was just opened.
 pub(super) struct Opened {
     pub(super) client: Client,
+    /// Which of the address's servers it is.
+    pub(super) server: usize,
     pub(super) signals: Arc<Signals>,
     /// Does the connection's I/O until it ends.
     pub(super) driver: BoxFuture<'static, Result<(), tokio_postgres::Error>>,
@@ -56,6 +61,10 @@ pub(super) enum DialError {
     Protocol(tokio_postgres::Error),
     Timeout(Duration),
     Certificates(AddressError),
+    /// It takes writes, or takes none, where `target_session_attrs` asks for the other.
+    OtherRole {
+        writes: bool,
+    },
 }
 
 impl fmt::Display for DialError {
@@ -70,6 +79,8 @@ impl fmt::Display for DialError {
                 }
             }
             Self::Certificates(error) => write!(f, "{error}"),
+            Self::OtherRole { writes: true } => write!(f, "the server takes writes"),
+            Self::OtherRole { writes: false } => write!(f, "the server takes no writes"),
             Self::Timeout(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
         }
     }
@@ -96,8 +107,8 @@ impl Dialer {
         if config.get_application_name().is_none() {
             config.application_name(application_name);
         }
-        let local = matches!(target.host(), Host::Unix(_));
-        let tls = if local {
+        let local = |host: &Host| matches!(host, Host::Unix(_));
+        let tls = if config.get_hosts().iter().all(local) {
             Ok(None)
         } else {
             tls::connector(target)
@@ -113,6 +124,7 @@ impl Dialer {
             tls,
             timeout,
             heard: None,
+            good: Arc::default(),
         }
     }
 
@@ -122,33 +134,81 @@ impl Dialer {
         self
     }
 
-    /// Connects and signs on.
+    /// Connects and signs on: to the server that was good last, else to the next
+    /// that is. Each has the whole time to answer.
     pub(super) async fn open(&self) -> Result<Opened, DialError> {
-        let open = async {
-            let socket = self.socket().await.map_err(DialError::Socket)?;
-            let signals = Arc::new(Signals::default());
-            let (wire, socket) = Wire::new(socket, signals.clone());
-            let watched = Watched::transport(wire, self.asks_for_tls(), signals.clone());
-            let (client, driver) = match self.tls_to_host::<Watched<Wire>>()? {
-                Some(inner) => {
-                    let tls = WatchedTls {
-                        inner,
-                        signals: signals.clone(),
-                    };
-                    self.sign_on(watched, tls).await?
-                }
-                None => self.sign_on(watched, NoTls).await?,
-            };
-            Ok(Opened {
-                client,
-                signals,
-                driver,
-                socket,
-            })
+        let count = self.config.get_hosts().len();
+        let first = match self.config.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => rand::random_range(0..count),
+            _ => self.good.load(Ordering::Relaxed),
         };
-        tokio::time::timeout(self.timeout, open)
-            .await
-            .unwrap_or(Err(DialError::Timeout(self.timeout)))
+        let mut failed = None;
+        for turn in 0..count {
+            let server = (first + turn) % count;
+            let opened = tokio::time::timeout(self.timeout, self.open_to(server));
+            match opened.await {
+                Ok(Ok(opened)) => {
+                    self.good.store(server, Ordering::Relaxed);
+                    return Ok(opened);
+                }
+                Ok(Err(error)) => failed = Some(error),
+                Err(_) => failed = Some(DialError::Timeout(self.timeout)),
+            }
+        }
+        Err(failed.unwrap_or(DialError::Timeout(self.timeout)))
+    }
+
+    async fn open_to(&self, server: usize) -> Result<Opened, DialError> {
+        let socket = self.socket(server).await.map_err(DialError::Socket)?;
+        let signals = Arc::new(Signals::default());
+        let (wire, socket) = Wire::new(socket, signals.clone());
+        let tls = self.tls_to_host::<Watched<Wire>>(server)?;
+        let asks = tls.is_some() && self.config.get_ssl_negotiation() == SslNegotiation::Postgres;
+        let watched = Watched::transport(wire, asks, signals.clone());
+        let (client, mut driver) = match tls {
+            Some(inner) => {
+                let tls = WatchedTls {
+                    inner,
+                    signals: signals.clone(),
+                };
+                self.sign_on(watched, tls).await?
+            }
+            None => self.sign_on(watched, NoTls).await?,
+        };
+        tokio::select! {
+            biased;
+            checked = self.check_role(&client) => checked?,
+            ended = &mut driver => {
+                let lost = || DialError::Socket(io::ErrorKind::ConnectionAborted.into());
+                return Err(ended.map_or_else(DialError::Protocol, |()| lost()));
+            }
+        }
+        Ok(Opened {
+            client,
+            server,
+            signals,
+            driver,
+            socket,
+        })
+    }
+
+    /// As libpq finds it out.
+    async fn check_role(&self, client: &Client) -> Result<(), DialError> {
+        let wanted = match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => true,
+            TargetSessionAttrs::ReadOnly => false,
+            _ => return Ok(()),
+        };
+        let answer = client.simple_query("SHOW transaction_read_only").await;
+        let answer = answer.map_err(DialError::Protocol)?;
+        let writes = answer.iter().any(
+            |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("off")),
+        );
+        if writes == wanted {
+            Ok(())
+        } else {
+            Err(DialError::OtherRole { writes })
+        }
     }
 
     async fn sign_on<S, T>(
@@ -175,13 +235,13 @@ impl Dialer {
         Ok((client, Box::pin(drive(connection, self.heard.clone()))))
     }
 
-    /// Asks the server to stop what the connection of `token` is running.
+    /// Asks a server to stop what the connection of `token` is running there.
     /// Returns when the server has passed the request on.
-    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), DialError> {
+    pub(super) async fn cancel(&self, token: &CancelToken, server: usize) -> Result<(), DialError> {
         let cancel = async {
-            let socket = self.socket().await.map_err(DialError::Socket)?;
+            let socket = self.socket(server).await.map_err(DialError::Socket)?;
             let (wire, socket) = Wire::new(socket, Arc::default());
-            match self.tls_to_host::<Wire>()? {
+            match self.tls_to_host::<Wire>(server)? {
                 Some(tls) => token.cancel_query_raw(wire, tls).await,
                 None => token.cancel_query_raw(wire, NoTls).await,
             }
@@ -197,20 +257,16 @@ impl Dialer {
             .unwrap_or(Err(DialError::Timeout(self.timeout)))
     }
 
-    fn asks_for_tls(&self) -> bool {
-        matches!(self.tls, Ok(Some(_)))
-            && self.config.get_ssl_negotiation() == SslNegotiation::Postgres
-    }
-
     fn tls_to_host<S>(
         &self,
+        server: usize,
     ) -> Result<Option<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>, DialError>
     where
         MakeRustlsConnect: MakeTlsConnect<S>,
         <MakeRustlsConnect as MakeTlsConnect<S>>::Error: std::error::Error + Send + Sync + 'static,
     {
         let tls = self.tls.clone().map_err(DialError::Certificates)?;
-        let (Some(mut tls), Host::Tcp(name)) = (tls, &self.config.get_hosts()[0]) else {
+        let (Some(mut tls), Host::Tcp(name)) = (tls, &self.config.get_hosts()[server]) else {
             return Ok(None);
         };
         tls.make_tls_connect(name)
@@ -219,9 +275,9 @@ impl Dialer {
     }
 
     /// A connected socket: the first of the host's addresses that accepts.
-    async fn socket(&self) -> io::Result<Socket> {
-        let port = self.config.get_ports()[0];
-        let name = match &self.config.get_hosts()[0] {
+    async fn socket(&self, server: usize) -> io::Result<Socket> {
+        let port = self.config.get_ports()[server];
+        let name = match &self.config.get_hosts()[server] {
             Host::Unix(directory) => return Socket::unix(directory.clone(), port).await,
             Host::Tcp(name) => name.as_str(),
         };

@@ -22,6 +22,8 @@ type Prepared = Arc<OnceCell<Statement>>;
 
 pub(super) struct Connection {
     pub(super) client: Client,
+    /// Which of the address's servers it is.
+    pub(super) server: usize,
     pub(super) signals: Arc<Signals>,
     /// The core whose runtime does the I/O.
     pub(super) core: usize,
@@ -43,6 +45,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         client: Client,
+        server: usize,
         signals: Arc<Signals>,
         core: usize,
         capacity: NonZeroUsize,
@@ -50,6 +53,7 @@ impl Connection {
     ) -> Self {
         Self {
             client,
+            server,
             signals,
             core,
             line: Line::default(),

@@ -155,6 +155,11 @@ impl Inner {
         self.health.lock().last_error()
     }
 
+    /// What its metrics are known by.
+    pub(super) fn series(&self) -> &str {
+        self.settings.series.unwrap_or(&self.name)
+    }
+
     pub(super) fn permit(self: &Arc<Self>, lane: Lane, grant: Grant<Arc<Connection>>) -> Permit {
         Permit::new(Place {
             pool: self.clone(),

@@ -190,7 +190,8 @@ impl fmt::Debug for Gauges {
 
 type Read = fn(&Status) -> usize;
 
-const GAUGES: [(&str, &str, Read); 5] = [
+const GAUGES: [(&str, &str, Read); 6] = [
+    ("max", "Connections that there may be", |status| status.max),
     (
         "size",
         "Connections, those being opened and closed included",
@@ -217,7 +218,10 @@ impl Collector for Gauges {
         let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
         let mut statuses = BTreeMap::<&str, Vec<Status>>::new();
         for pool in &pools {
-            statuses.entry(&pool.name).or_default().push(pool.status());
+            statuses
+                .entry(pool.series())
+                .or_default()
+                .push(pool.status());
         }
         for (name, help, read) in GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

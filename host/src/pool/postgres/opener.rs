@@ -157,6 +157,7 @@ async fn introduce(pool: &Arc<Inner>, mut slot: SlotGuard, core: usize, opened: 
     let kill = Arc::new(Notify::new());
     let connection = Arc::new(Connection::new(
         opened.client,
+        opened.server,
         opened.signals.clone(),
         core,
         pool.settings.statement_cache,
@@ -195,7 +196,7 @@ async fn prepare(pool: &Inner, connection: &Connection) -> bool {
         }
         let token = connection.client.cancel_token();
         for _ in lot {
-            if pool.dialer.cancel(&token).await.is_err() {
+            if pool.dialer.cancel(&token, connection.server).await.is_err() {
                 return false;
             }
             if timeout(CANCEL_AGAIN, &mut all).await.is_ok() {

@@ -2,9 +2,9 @@
 
 use chance::cases;
 
-use super::Target;
 use super::classify::classify;
 use super::lexer::tokens;
+use super::{Origin, Target};
 
 #[test]
 fn any_text_is_an_address_or_told_to_be_none_without_its_password() {
@@ -21,7 +21,8 @@ fn any_text_is_an_address_or_told_to_be_none_without_its_password() {
         match Target::parse(&text) {
             Ok(target) => {
                 read += 1;
-                assert!(!target.origin().host.is_empty(), "{text}");
+                let named = |server: &Origin| !server.host.is_empty();
+                assert!(target.servers().iter().all(named), "{text}");
             }
             Err(error) => assert!(!format!("{error:?} {error}").contains("hunter2"), "{text}"),
         }

@@ -217,7 +217,12 @@ async fn cancel(place: &Place) -> Result<(), Unsettled> {
     place.pool.metrics.cancels.inc();
     place.connection.note_cancel();
     let token = place.connection.client.cancel_token();
-    match timeout(PATIENCE, place.pool.dialer.cancel(&token)).await {
+    match timeout(
+        PATIENCE,
+        place.pool.dialer.cancel(&token, place.connection.server),
+    )
+    .await
+    {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a statement could not be cancelled; its connection is closed");

@@ -27,6 +27,8 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// What `pg_stat_activity` shows, unless the address says. `warmlink`.
     pub application_name: String,
+    /// What its metrics are known by, in place of its address.
+    pub series: Option<&'static str>,
     /// Sessions that may hold a connection at once (transactions, session
     /// state). However large, the last quarter of `max` is never pinned; a
     /// pool of one connection lends it. No limit of its own.
@@ -69,6 +71,7 @@ impl Default for Settings {
             known_statements: const { NonZeroUsize::new(1024).expect("1024 > 0") },
             statement_timeout: Duration::from_secs(60),
             application_name: "warmlink".to_owned(),
+            series: None,
             pins: usize::MAX,
             pin_idle: Duration::from_secs(10),
             slow_after: Duration::from_millis(10),

@@ -36,6 +36,8 @@ pub struct ServerLimits {
 /// A pool at one moment, in connections and callers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// As many as there may be.
+    pub max: usize,
     /// Open, opening and closing.
     pub size: usize,
     /// Open.
@@ -65,9 +67,8 @@ impl PostgresPool {
         metrics: &Metrics,
     ) -> Self {
         let dialer = Dialer::new(&target, &settings);
-        let origin = target.origin();
         let (user, database) = (target.user(), target.database());
-        let name = format!("{user}@{}:{}/{database}", origin.host, origin.port);
+        let name = format!("{user}@{}/{database}", target.authority());
         let max = settings.max.get();
         let lanes = Lanes::new(Limits {
             min: settings.min.min(max),
@@ -76,7 +77,8 @@ impl PostgresPool {
             depth: settings.pipeline_depth.get(),
             slow_after: settings.slow_after,
         });
-        let samples = metrics.pool(name.clone());
+        let series = settings.series.unwrap_or(&name);
+        let samples = metrics.pool(series.to_owned());
         let inner = Arc::new(Inner::new(
             name, settings, placement, dialer, samples, lanes,
         ));
@@ -194,6 +196,7 @@ impl Inner {
     pub(super) fn status(&self) -> Status {
         let counts = self.lanes.lock().counts();
         Status {
+            max: self.settings.max.get(),
             size: counts.size,
             open: counts.open,
             idle: counts.idle,

@@ -24,7 +24,10 @@ impl Line {
     pub async fn command(&mut self, cmd: &Cmd, patience: Duration) -> Result<Value, Error> {
         let sent = Instant::now();
         match timeout(patience, self.0.connection.send_packed_command(cmd)).await {
-            Ok(Ok(Value::ServerError(error))) => Err(Error::Server(error)),
+            Ok(Ok(Value::ServerError(error))) => {
+                self.0.heard(&error);
+                Err(Error::Server(error))
+            }
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Error::in_command(error)),
             Err(_) => Err(Error::Timeout {

@@ -7,7 +7,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::error::ErrorKind;
 use super::near::{Families, NearMetrics};
-use super::target::Target;
 
 /// Seconds. From a reply on the same machine to four times the usual command
 /// timeout.
@@ -102,14 +101,14 @@ impl Metrics {
     }
 
     /// The handles of a pool's near cache.
-    pub(super) fn near(&self, target: &Target) -> NearMetrics {
-        self.near.of(&target.to_string())
+    pub(super) fn near(&self, series: &str) -> NearMetrics {
+        self.near.of(series)
     }
 
     /// The handles of one pool, looked up once: the families' locks stay off
     /// the path of a command.
-    pub(super) fn of(&self, target: &Target) -> PoolMetrics {
-        let server = target.to_string();
+    pub(super) fn of(&self, series: &str) -> PoolMetrics {
+        let server = series.to_owned();
         let label = Server {
             server: server.clone(),
         };

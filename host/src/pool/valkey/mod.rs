@@ -24,6 +24,7 @@ mod link;
 mod metrics;
 mod near;
 mod reading;
+mod sentinel;
 mod session;
 mod settings;
 mod target;
@@ -46,7 +47,7 @@ pub use self::metrics::Metrics;
 pub use self::near::{Epoch, Repairs};
 pub use self::session::Session;
 pub use self::settings::{NearSettings, Settings};
-pub use self::target::{AddressError, Target};
+pub use self::target::{AddressError, Origin, Target};
 
 use self::command::{Need, Refusal};
 use self::dedicated::Dedicated;
@@ -86,8 +87,10 @@ impl ValkeyPool {
         placement: Placement,
         metrics: &Metrics,
     ) -> Self {
-        let near_metrics = metrics.near(&target);
-        let metrics = metrics.of(&target);
+        let address = target.to_string();
+        let series = settings.series.unwrap_or(&address);
+        let near_metrics = metrics.near(series);
+        let metrics = metrics.of(series);
         let in_flight = settings.in_flight.get();
         let connector = Arc::new(Connector::new(&target, settings.connect_timeout, in_flight));
         let reply_timeout = settings.command_timeout;
@@ -310,7 +313,10 @@ impl ValkeyPool {
         let near = self.shared.near.as_ref();
         let _writing = near.and_then(|near| near.writing(cmd));
         match timeout_at(wait.until, wire.connection.send_packed_command(cmd)).await {
-            Ok(Ok(Value::ServerError(error))) => Err(Error::Server(error)),
+            Ok(Ok(Value::ServerError(error))) => {
+                wire.heard(&error);
+                Err(Error::Server(error))
+            }
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Error::in_command(error)),
             Err(_) => Err(wait.over()),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub dedicated: usize,
     /// How long such a connection may go unused.
     pub idle: Duration,
+    /// What its metrics are known by, in place of its address.
+    pub series: Option<&'static str>,
     /// What is kept of the server's values in this process; nothing by default.
     pub near: Option<NearSettings>,
 }
@@ -44,6 +46,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(1),
             dedicated: 16,
             idle: Duration::from_secs(30),
+            series: None,
             near: None,
         }
     }

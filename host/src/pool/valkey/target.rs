@@ -22,15 +22,36 @@ pub struct Target {
     database: i64,
     username: Option<String>,
     password: Option<String>,
+    /// Who says where the primary is; the host above is then the first of them.
+    sentinels: Option<Sentinels>,
 }
+
+/// Sentinels, and what they watch.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Sentinels {
+    pub(super) places: Vec<(String, u16)>,
+    /// The name that they know the primary by.
+    pub(super) service: String,
+    username: Option<String>,
+    password: Option<String>,
+}
+
+/// The port of a sentinel where none is given.
+const SENTINEL_PORT: u16 = 26_379;
 
 /// Why an address is not a [`Target`]. Holds no part of the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("not a URL of the form redis://[user[:password]@]host[:port][/database]")]
     Malformed,
-    #[error("the scheme is none of redis, rediss, valkey, valkeys")]
+    #[error(
+        "the scheme is none of redis, rediss, valkey, valkeys, redis-sentinel, rediss-sentinel"
+    )]
     Scheme,
+    #[error("sentinels are not told what they watch: the address ends with no #service")]
+    Service,
+    #[error("an option is neither sentinel_username nor sentinel_password")]
+    Option,
     #[error("TLS without verifying the certificate is not supported")]
     Insecure,
     #[error("the database is not a number from 0 on")]
@@ -38,14 +59,20 @@ pub enum AddressError {
 }
 
 impl Target {
-    /// Parses `redis://`, `valkey://` and, for TLS, `rediss://`, `valkeys://`.
+    /// Parses `redis://`, `valkey://` and, for TLS, `rediss://`, `valkeys://`; and
+    /// `redis-sentinel://[ACCOUNT@]HOST[:PORT],…[/DATABASE][?OPTIONS]#SERVICE`, or
+    /// `rediss-sentinel`, where the account is that of the server, and the options
+    /// `sentinel_username` and `sentinel_password` are that of its sentinels.
     pub fn parse(address: &str) -> Result<Self, AddressError> {
         let address = address.trim();
-        let scheme = match address.split_once("://").ok_or(AddressError::Malformed)?.0 {
+        let (scheme, rest) = address.split_once("://").ok_or(AddressError::Malformed)?;
+        let scheme = match scheme {
             "redis" => "redis",
             "rediss" => "rediss",
             "valkey" => "valkey",
             "valkeys" => "valkeys",
+            "redis-sentinel" => return Self::behind_sentinels("redis", rest),
+            "rediss-sentinel" => return Self::behind_sentinels("rediss", rest),
             _ => return Err(AddressError::Scheme),
         };
         let info = address
@@ -76,34 +103,122 @@ impl Target {
                 .filter(|name| *name != "default")
                 .map(str::to_owned),
             password: settings.password().map(str::to_owned),
+            sentinels: None,
         })
     }
 
-    /// Scheme, host and port: what `allowed_outbound_hosts` is matched with.
-    pub fn origin(&self) -> (&'static str, &str, u16) {
-        (self.scheme, &self.host, self.port)
+    fn behind_sentinels(scheme: &'static str, rest: &str) -> Result<Self, AddressError> {
+        let (rest, service) = rest.split_once('#').ok_or(AddressError::Service)?;
+        let service = decoded(service).filter(|name| !name.is_empty());
+        let service = service.ok_or(AddressError::Service)?;
+        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (account, rest) = match rest.rsplit_once('@') {
+            Some((account, rest)) => (format!("{account}@"), rest),
+            None => (String::new(), rest),
+        };
+        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut targets = Vec::new();
+        for host in hosts.split(',') {
+            let after_brackets = host.rsplit(']').next().unwrap_or_default();
+            let port = match after_brackets.contains(':') {
+                true => String::new(),
+                false => format!(":{SENTINEL_PORT}"),
+            };
+            let server = format!("{scheme}://{account}{host}{port}/{database}");
+            targets.push(Self::parse(&server)?);
+        }
+        let mut sentinels = Sentinels {
+            places: targets
+                .iter()
+                .map(|it| (it.host.clone(), it.port))
+                .collect(),
+            service,
+            username: None,
+            password: None,
+        };
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').ok_or(AddressError::Malformed)?;
+            let value = Some(decoded(value).ok_or(AddressError::Malformed)?);
+            match name {
+                "sentinel_username" => sentinels.username = value,
+                "sentinel_password" => sentinels.password = value,
+                _ => return Err(AddressError::Option),
+            }
+        }
+        let mut target = targets.swap_remove(0);
+        target.sentinels = Some(sentinels);
+        Ok(target)
+    }
+
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+        self.sentinels.as_ref()
+    }
+
+    /// Scheme, host and port of each server that the address names: what
+    /// `allowed_outbound_hosts` is matched with. Where those are sentinels, what they
+    /// say needs no other grant.
+    pub fn origins(&self) -> Vec<Origin> {
+        let origin = |(host, port): (&String, u16)| Origin {
+            scheme: self.scheme,
+            host: host.clone(),
+            port,
+        };
+        match &self.sentinels {
+            None => vec![origin((&self.host, self.port))],
+            Some(sentinels) => {
+                let places = sentinels.places.iter();
+                places.map(|(host, port)| origin((host, *port))).collect()
+            }
+        }
     }
 
     /// What the client library needs to connect.
     pub(super) fn connection_info(&self) -> ConnectionInfo {
+        self.info_at(&self.host, self.port)
+    }
+
+    /// The same for a server at another place.
+    pub(super) fn info_at(&self, host: &str, port: u16) -> ConnectionInfo {
+        let account = (self.username.as_deref(), self.password.as_deref());
+        self.info(host, port, account, self.database)
+    }
+
+    /// And for one of its sentinels.
+    pub(super) fn sentinel_info(
+        &self,
+        sentinels: &Sentinels,
+        host: &str,
+        port: u16,
+    ) -> ConnectionInfo {
+        let (username, password) = (&sentinels.username, &sentinels.password);
+        self.info(host, port, (username.as_deref(), password.as_deref()), 0)
+    }
+
+    fn info(
+        &self,
+        host: &str,
+        port: u16,
+        (username, password): (Option<&str>, Option<&str>),
+        database: i64,
+    ) -> ConnectionInfo {
         let addr = if self.tls {
             ConnectionAddr::TcpTls {
-                host: self.host.clone(),
-                port: self.port,
+                host: host.to_owned(),
+                port,
                 insecure: false,
                 tls_params: None,
             }
         } else {
-            ConnectionAddr::Tcp(self.host.clone(), self.port)
+            ConnectionAddr::Tcp(host.to_owned(), port)
         };
         let mut settings = redis::RedisConnectionInfo::default()
-            .set_db(self.database)
+            .set_db(database)
             .set_protocol(ProtocolVersion::RESP3)
             .set_lib_name("warmlink", env!("CARGO_PKG_VERSION"));
-        if let Some(username) = &self.username {
+        if let Some(username) = username {
             settings = settings.set_username(username);
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             settings = settings.set_password(password);
         }
         // Without TCP_NODELAY a command that is written while an earlier one
@@ -120,8 +235,9 @@ impl Target {
             .set_tcp_settings(tcp)
     }
 
-    fn identity(&self) -> (bool, &str, u16, i64, Option<&str>, Option<&str>) {
+    fn identity(&self) -> impl Eq + Hash {
         (
+            &self.sentinels,
             self.tls,
             &self.host,
             self.port,
@@ -148,19 +264,53 @@ impl Hash for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            scheme,
-            host,
-            port,
-            database,
-            ..
-        } = self;
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}/{database}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}/{database}")
+        match &self.sentinels {
+            None => write!(f, "{}/{}", self.origins()[0], self.database),
+            Some(sentinels) => {
+                write!(f, "{}-sentinel://", self.scheme)?;
+                for (at, origin) in self.origins().iter().enumerate() {
+                    let comma = if at > 0 { "," } else { "" };
+                    write!(f, "{comma}{}", origin.authority())?;
+                }
+                write!(f, "/{}#{}", self.database, sentinels.service)
+            }
         }
     }
+}
+
+/// A server that an address names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// As the address has it, without `-sentinel`.
+    pub scheme: &'static str,
+    /// In lower case.
+    pub host: String,
+    /// The port, the usual one where the address has none.
+    pub port: u16,
+}
+
+impl Origin {
+    fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+}
+
+/// `scheme://host:port`, as `allowed_outbound_hosts` takes it.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority())
+    }
+}
+
+/// What was percent-encoded; none where that was not UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    Some(decoded.ok()?.into_owned())
 }
 
 impl fmt::Debug for Target {
@@ -206,10 +356,38 @@ mod tests {
         }
     }
 
+    fn origins(address: &str) -> Vec<String> {
+        let origins = parse(address).origins();
+        origins.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn the_origin_keeps_the_scheme_as_written() {
-        assert_eq!(parse("valkeys://a:1/3").origin(), ("valkeys", "a", 1));
-        assert_eq!(parse("redis://[::1]").origin(), ("redis", "::1", 6379));
+        assert_eq!(origins("valkeys://a:1/3"), ["valkeys://a:1"]);
+        assert_eq!(origins("redis://[::1]"), ["redis://[::1]:6379"]);
+    }
+
+    #[test]
+    fn sentinels_are_named_with_what_they_watch() {
+        let text = "redis-sentinel://ann:s3cret@A,b:1,[::1]/2?sentinel_password=w%40tch#main";
+        assert_eq!(
+            origins(text),
+            ["redis://a:26379", "redis://b:1", "redis://[::1]:26379"]
+        );
+        let target = parse(text);
+        let sentinels = target.sentinels().unwrap();
+        assert_eq!(sentinels.service, "main");
+        assert_eq!(sentinels.username, None);
+        assert_eq!(sentinels.password.as_deref(), Some("w@tch"));
+        assert_eq!(
+            (target.database, target.password.as_deref()),
+            (2, Some("s3cret"))
+        );
+        let shown = "redis-sentinel://a:26379,b:1,[::1]:26379/2#main";
+        assert_eq!(target.to_string(), shown);
+        assert_ne!(target, parse(&text.replace("#main", "#other")));
+        assert_ne!(target, parse("redis://ann:s3cret@a:26379/2"));
+        assert!(parse("rediss-sentinel://a#main").tls);
     }
 
     #[test]
@@ -245,6 +423,10 @@ mod tests {
             ("http://h", AddressError::Scheme),
             ("redis+unix:///run/valkey.sock", AddressError::Scheme),
             ("rediss://h/#insecure", AddressError::Insecure),
+            ("redis-sentinel://h", AddressError::Service),
+            ("redis-sentinel://h#", AddressError::Service),
+            ("redis-sentinel://h,#main", AddressError::Malformed),
+            ("redis-sentinel://h?x=y#main", AddressError::Option),
         ] {
             assert_eq!(Target::parse(address), Err(error), "{address}");
         }

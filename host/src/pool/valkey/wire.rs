@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, ServerError, Value};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::error::ConnectError;
+use super::sentinel::{self, Seeker};
 use super::target::Target;
 
 /// Takes what the server says of changed keys: the keys, or nothing of any use
@@ -20,12 +21,21 @@ pub(super) type Changes = Arc<dyn Fn(&[Value]) + Send + Sync>;
 /// Opens connections to one target.
 #[derive(Debug)]
 pub(super) struct Connector {
-    client: Client,
+    server: Server,
     connect_timeout: Duration,
     /// Commands the client library queues before a sender has to wait. As many
     /// as may be in flight, so that the in-flight cap is the only place where a
     /// command waits.
     queue: usize,
+}
+
+/// Where connections lead.
+#[derive(Debug)]
+enum Server {
+    /// To this one, always.
+    Fixed(Client),
+    /// To whichever is the primary.
+    Primary(Seeker),
 }
 
 /// A connection that has answered a `PING`. It closes when the last clone is
@@ -34,6 +44,8 @@ pub(super) struct Connector {
 pub(super) struct Wire {
     pub(super) connection: MultiplexedConnection,
     pub(super) signal: Arc<Signal>,
+    /// Whether it is a primary's, and no good once that was demoted.
+    of_primary: bool,
 }
 
 /// What is said about a connection by those who use it.
@@ -46,10 +58,15 @@ pub(super) struct Signal {
 
 impl Connector {
     pub(super) fn new(target: &Target, connect_timeout: Duration, queue: usize) -> Self {
-        let client = Client::open(target.connection_info())
-            .expect("connection information needs no further parsing");
+        let server = match target.sentinels() {
+            Some(sentinels) => Server::Primary(Seeker::new(target, sentinels, connect_timeout)),
+            None => Server::Fixed(
+                Client::open(target.connection_info())
+                    .expect("connection information needs no further parsing"),
+            ),
+        };
         Self {
-            client,
+            server,
             connect_timeout,
             queue,
         }
@@ -87,12 +104,20 @@ impl Connector {
                 Ok::<(), redis::aio::SendError>(())
             });
         let attempt = async {
-            let connection = Box::pin(
-                self.client
-                    .get_multiplexed_async_connection_with_config(&config),
-            )
-            .await?;
-            let mut wire = Wire { connection, signal };
+            let (client, of_primary) = match &self.server {
+                Server::Fixed(client) => (client.clone(), false),
+                Server::Primary(seeker) => (Box::pin(seeker.primary()).await?, true),
+            };
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = Box::pin(connecting).await?;
+            if of_primary {
+                sentinel::check_role(&mut connection).await?;
+            }
+            let mut wire = Wire {
+                connection,
+                signal,
+                of_primary,
+            };
             if tracking {
                 let mut track = redis::cmd("CLIENT");
                 track.arg("TRACKING").arg("ON");
@@ -112,6 +137,14 @@ impl Connector {
 }
 
 impl Wire {
+    /// Looks at a server's refusal: what was the primary may be one no more, and then
+    /// the next connection leads elsewhere.
+    pub(super) fn heard(&self, error: &ServerError) {
+        if self.of_primary && error.code() == "READONLY" {
+            self.signal.close();
+        }
+    }
+
     /// Answered only after every command sent before it.
     pub(super) async fn ping(&mut self) -> Result<(), ConnectError> {
         redis::cmd("PING")
