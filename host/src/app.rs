@@ -6,6 +6,7 @@ pub mod compiling;
 mod descriptors;
 mod limiting;
 mod loading;
+mod observed;
 pub mod preflight;
 pub mod signals;
 mod upkeep;
@@ -15,6 +16,7 @@ mod watching;
 pub use watching::Watch;
 
 use self::background::Background;
+use self::observed::Observed;
 use self::signals::Signals;
 use self::upkeep::Upkeep;
 use self::watching::Watching;
@@ -78,6 +80,16 @@ impl Node {
         let live = Arc::new(OnceLock::new());
         let starting = readiness.latch("start");
         let rollouts = Arc::new(OnceLock::new());
+        let admission = Arc::new(OnceLock::new());
+        metrics.register(|registry| {
+            registry.register_collector(Box::new(Observed {
+                readiness: readiness.clone(),
+                connections: self.spec.limits.connections.get(),
+                live: Arc::downgrade(&live),
+                rollouts: Arc::downgrade(&rollouts),
+                admission: Arc::downgrade(&admission),
+            }));
+        });
         let key = self
             .config
             .admin_token
@@ -143,6 +155,7 @@ impl Node {
             key.map(Asking::new),
             clients,
         ));
+        admission.get_or_init(|| service.admission().clone());
 
         let open = listener
             .listen()

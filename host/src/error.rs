@@ -46,6 +46,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 16] = [
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::BadRequest,
+        Self::RevisionForbidden,
+        Self::NoRevision,
+        Self::HeadTooLarge,
+        Self::BodyTooLarge,
+        Self::RequestTimeout,
+        Self::RateLimited,
+        Self::Shed,
+        Self::NotReady,
+        Self::Instantiation,
+        Self::Trapped,
+        Self::GuestError,
+        Self::Deadline,
+        Self::Internal,
+    ];
+
     /// The HTTP status, by number.
     pub fn status(self) -> u16 {
         match self {

@@ -39,6 +39,11 @@ impl Readiness {
         self.state.lock().draining = true;
     }
 
+    /// Whether the host drains.
+    pub fn is_draining(&self) -> bool {
+        self.state.lock().draining
+    }
+
     /// What is waited for; empty when ready.
     pub fn waiting(&self) -> Vec<String> {
         let state = self.state.lock();

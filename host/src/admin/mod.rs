@@ -9,9 +9,9 @@ mod upload;
 use crate::live::{LiveTable, Rollouts};
 use crate::readiness::Readiness;
 use crate::signature::Key;
-use crate::telemetry::{METRICS_TYPE, Metrics};
+use crate::telemetry::{Exposition, Metrics};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -182,10 +182,11 @@ impl Admin {
                 )
             }
             "/metrics" => {
-                let mut response = Response::new(whole(self.metrics.render()));
+                let form = Exposition::accepted(request.headers().get(ACCEPT));
+                let mut response = Response::new(whole(self.metrics.render(form)));
                 response
                     .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+                    .insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
                 response
             }
             "/table" => match self.live.get() {

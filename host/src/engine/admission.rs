@@ -104,6 +104,11 @@ impl Admission {
         }
     }
 
+    /// How many wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     /// How many are in flight.
     pub fn in_flight(&self) -> usize {
         self.limit - self.permits.available_permits().min(self.limit)

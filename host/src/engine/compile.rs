@@ -142,7 +142,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// When the bytes are no component, or the cache cannot be written.
+    /// When the bytes are no component.
     pub fn compile(&self, bytes: &[u8], digest: &str) -> Result<Component, CompileError> {
         match bytes {
             // The preamble's second half: version 1 and layer 0 is a module.
@@ -163,12 +163,18 @@ impl Compiler {
                 .map_err(CompileError::Invalid)?
         };
         let path = self.path(digest);
-        self.store(&path, &compiled)
-            .map_err(|source| CompileError::Cache {
-                path: path.clone(),
-                source,
-            })?;
-        load(&self.engine, &path).map_err(CompileError::Invalid)
+        let loaded = match self.store(&path, &compiled) {
+            Ok(()) => load(&self.engine, &path),
+            // A full disk is no reason not to serve.
+            Err(error) => {
+                tracing::warn!(
+                    path = %path.display(),
+                    "compiled code is not kept, and compiled again when it is next needed: {error}"
+                );
+                adopt(&self.engine, &compiled)
+            }
+        };
+        loaded.map_err(CompileError::Invalid)
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -213,6 +219,15 @@ impl Compiler {
 fn load(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: see the reason above; `Compiler::new` checked the folder.
     unsafe { Component::deserialize_file(engine.inner(), path) }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the bytes were made a moment ago, by this engine or by this very program"
+)]
+fn adopt(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: see the reason above; nobody else has had them.
+    unsafe { Component::deserialize(engine.inner(), compiled) }
 }
 
 /// Lets wasmtime's compatibility key, which is only `Hash`, name a file in a

@@ -22,7 +22,7 @@ pub mod stdio;
 pub mod ticket;
 mod worker;
 
-pub use admission::{Admission, Permit, Permits};
+pub use admission::{Admission, Permit, Permits, Shed};
 pub use body::GuestBody;
 pub use compile::Compiler;
 pub use config::{Engine, Sizing};

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
@@ -89,6 +90,7 @@ pub struct RevisionMetrics {
     pub(super) instances: Gauge,
     pub(super) instantiations: Counter,
     pub(super) instance_failures: Counter,
+    pub(super) cpu: Counter<f64, AtomicU64>,
     aborted_bodies: Counter,
     requests: [Counter; 5],
     /// Requests admitted and not yet over.
@@ -119,6 +121,7 @@ impl RevisionMetrics {
             instances: metrics.instances.get_or_create_owned(&labels),
             instantiations: metrics.instantiations.get_or_create_owned(&labels),
             instance_failures: metrics.instance_failures.get_or_create_owned(&labels),
+            cpu: metrics.guest_cpu.get_or_create_owned(&labels),
             aborted_bodies: metrics.aborted_bodies.get_or_create_owned(&labels),
             requests,
             in_flight: metrics.in_flight.get_or_create_owned(&labels),

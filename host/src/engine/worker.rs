@@ -82,7 +82,13 @@ impl Instance {
         let seat = Seat::at(core);
         let turn = Turn::new();
         let ended = {
-            let Held { store, link, .. } = &mut held;
+            let Held {
+                store,
+                link,
+                shared,
+                ..
+            } = &mut held;
+            let cpu = &shared.metrics.cpu;
             let Some(store) = store else { return };
             let requests = Requests {
                 proxy: &proxy,
@@ -95,10 +101,10 @@ impl Instance {
             poll_fn(|cx| {
                 seat.enter(cx);
                 turn.begin();
-                loop {
+                let polled = loop {
                     turn.looked.store(false, Relaxed);
                     if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
-                        return Poll::Ready(ended.map_err(End::Failed));
+                        break Poll::Ready(ended.map_err(End::Failed));
                     }
                     // Nothing was looked at: the instance is stuck in one of its
                     // guests, and nothing else can happen in it.
@@ -110,14 +116,17 @@ impl Instance {
                     }
                     let (status, since) = *turn.status.lock();
                     if expiration.poll(cx, status, since).is_ready() {
-                        return Poll::Ready(match status {
+                        break Poll::Ready(match status {
                             Status::Requests | Status::PostReturn => Err(End::Expired),
                             Status::Idle => Ok(()),
                         });
                     }
                     seat.leave(room);
-                    return Poll::Pending;
-                }
+                    break Poll::Pending;
+                };
+                // Nothing else runs on the core meanwhile.
+                cpu.inc_by(turn.took().as_secs_f64());
+                polled
             })
             .await
         };
@@ -236,9 +245,13 @@ impl Turn {
         self.settled.store(true, Relaxed);
     }
 
+    fn took(&self) -> Duration {
+        self.began.lock().elapsed()
+    }
+
     /// Whether the core's other work is to have a turn.
     fn is_over(&self) -> bool {
-        self.began.lock().elapsed() >= TURN
+        self.took() >= TURN
     }
 
     fn set_status(&self, status: Status, since: Instant) {

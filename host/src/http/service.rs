@@ -8,13 +8,13 @@ use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
 use crate::capability::Call;
-use crate::engine::{Admission, GuestBody, Permits, Revision};
+use crate::engine::{Admission, GuestBody, Permits, Revision, Shed};
 use crate::error::{Failure, Kind};
 use crate::live::LiveTable;
 use crate::manifest::HostLimits;
 use crate::router::{Match, spin_headers};
-use crate::telemetry::{METRICS_TYPE, Metrics};
-use http::header::{CONNECTION, HeaderValue};
+use crate::telemetry::{Exposition, Metrics, ShedLabels};
+use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ const REQUEST_ID_BYTES: usize = 64;
 pub struct Service {
     live: Arc<LiveTable>,
     limits: HostLimits,
-    admission: Admission,
+    admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     metrics_path: Option<String>,
     asking: Option<Asking>,
@@ -62,11 +62,11 @@ impl Service {
         clients: Clients,
     ) -> Self {
         Self {
-            admission: Admission::new(
+            admission: Arc::new(Admission::new(
                 limits.in_flight.get() as usize,
                 limits.queue.map(|queue| queue as usize),
                 limits.queue_wait,
-            ),
+            )),
             live,
             limits,
             metrics,
@@ -74,6 +74,11 @@ impl Service {
             asking,
             clients,
         }
+    }
+
+    /// The node's places.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// The node's limits.
@@ -105,7 +110,7 @@ impl Service {
         let head_only = request.method() == Method::HEAD;
         let http1 = request.version() < Version::HTTP_2;
         let mut response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
-            self.public_metrics(request.method(), exchange)
+            self.public_metrics(&request, exchange)
         } else {
             match self.dispatch(&client, request, &mut exchange).await {
                 Ok(response) => match respond::from_guest(response, head_only, exchange).await {
@@ -158,9 +163,11 @@ impl Service {
         let deadline = exchange.arrived() + limits.deadline;
         // The endpoint's own share first: a place of the node's is never held
         // while waiting for one busy endpoint.
-        let shed = |shed| Failure::new(Kind::Shed, format!("{}: {shed}", endpoint.id()));
-        let of_endpoint = endpoint.admission().admit(deadline).await.map_err(shed)?;
-        let of_node = self.admission.admit(deadline).await.map_err(shed)?;
+        let shed = |shed, places| self.shed(endpoint.id(), shed, places);
+        let of_endpoint = endpoint.admission().admit(deadline).await;
+        let of_endpoint = of_endpoint.map_err(|error| shed(error, "component"))?;
+        let of_node = self.admission.admit(deadline).await;
+        let of_node = of_node.map_err(|error| shed(error, "node"))?;
         let mut chosen = match asked {
             None => endpoint.choose(request.headers()),
             Some(digits) => endpoint.asked(&digits).map_err(|_| Kind::NoRevision)?,
@@ -203,6 +210,15 @@ impl Service {
         }
     }
 
+    fn shed(&self, component: &str, shed: Shed, places: &'static str) -> Failure {
+        let labels = ShedLabels {
+            component: component.to_owned(),
+            places,
+        };
+        self.metrics.shed.get_or_create(&labels).inc();
+        Failure::new(Kind::Shed, format!("{component}: {shed}"))
+    }
+
     fn for_guest(
         &self,
         request: Request<Incoming>,
@@ -231,9 +247,14 @@ impl Service {
         (Request::from_parts(parts, body), upload)
     }
 
-    fn public_metrics(&self, method: &Method, exchange: Exchange) -> Response<ResponseBody> {
-        if method == Method::GET || method == Method::HEAD {
-            respond::text(METRICS_TYPE, self.metrics.render(), exchange)
+    fn public_metrics<B>(
+        &self,
+        request: &Request<B>,
+        exchange: Exchange,
+    ) -> Response<ResponseBody> {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let form = Exposition::accepted(request.headers().get(ACCEPT));
+            respond::text(form.content_type(), self.metrics.render(form), exchange)
         } else {
             let response = self.fail(&Kind::MethodNotAllowed.into(), exchange);
             respond::allowing("GET, HEAD", response)

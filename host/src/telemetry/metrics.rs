@@ -1,6 +1,7 @@
 //! Metrics as typed fields, registered once. Labels are closed sets or names
 //! from the manifest; no path, code, statement or key is ever a label.
 
+use super::exposition::Exposition;
 use super::process::ProcessCollector;
 use super::revisions::RevisionMetrics;
 use super::swaps::SwapMetrics;
@@ -11,11 +12,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
 use std::fmt::Write as _;
-
-/// The content type of Prometheus' text format.
-pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use std::sync::atomic::AtomicU64;
 
 /// Seconds, from a cached redirect to a deadline: each bound is 2 to 2.5 times
 /// the one before it.
@@ -69,6 +69,23 @@ pub struct FailureLabels {
     pub kind: KindLabel,
 }
 
+impl FailureLabels {
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind: KindLabel(kind),
+        }
+    }
+}
+
+/// The labels of a request that was shed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ShedLabels {
+    /// The component's name in the manifest.
+    pub component: String,
+    /// Whose places were taken: `component` or `node`.
+    pub places: &'static str,
+}
+
 /// A [`Kind`] as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KindLabel(pub Kind);
@@ -87,6 +104,10 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Seconds from a request's arrival to the end of its response's body.
     pub latency: Family<ComponentLabels, Histogram>,
+    /// Requests that admission refused.
+    pub shed: Family<ShedLabels, Counter>,
+    /// Seconds that guests ran on a processor, and the host for them.
+    pub guest_cpu: Family<ComponentLabels, Counter<f64, AtomicU64>>,
     /// Requests that no component answered, by what happened.
     pub failures: Family<FailureLabels, Counter>,
     /// Requests admitted and not yet over.
@@ -136,6 +157,25 @@ impl Metrics {
             "Requests that no component answered",
             failures.clone(),
         );
+        // The first of a kind is an increase, too.
+        for kind in Kind::ALL {
+            drop(failures.get_or_create(&FailureLabels::of(kind)));
+        }
+        let shed = Family::<ShedLabels, Counter>::default();
+        warmlink.register(
+            "shed",
+            "Requests that found no place: the queue was full, or did not move in time",
+            shed.clone(),
+        );
+        let guest_cpu = Family::<ComponentLabels, Counter<f64, AtomicU64>>::default();
+        warmlink.register_with_unit(
+            "guest_cpu",
+            "Time that instances were at work on a core, the host's part for them included",
+            Unit::Seconds,
+            guest_cpu.clone(),
+        );
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        warmlink.register("build", "What runs", build);
         let in_flight = Family::<ComponentLabels, Gauge>::default();
         warmlink.register(
             "in_flight",
@@ -185,6 +225,8 @@ impl Metrics {
             requests,
             latency,
             failures,
+            shed,
+            guest_cpu,
             in_flight,
             instances,
             instantiations,
@@ -207,19 +249,15 @@ impl Metrics {
 
     /// Counts a request that no component answered.
     pub fn count_failure(&self, kind: Kind) {
-        self.failures
-            .get_or_create(&FailureLabels {
-                kind: KindLabel(kind),
-            })
-            .inc();
+        self.failures.get_or_create(&FailureLabels::of(kind)).inc();
     }
 
-    /// All metrics as OpenMetrics text.
-    pub fn render(&self) -> String {
+    /// All metrics, in one of the two forms.
+    pub fn render(&self, exposition: Exposition) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())
             .expect("writing to a string cannot fail");
-        text
+        exposition.of(text)
     }
 }
 

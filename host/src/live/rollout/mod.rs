@@ -112,6 +112,25 @@ struct Said {
     outcome: Result<(), String>,
 }
 
+/// How far a node is with what it is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the control database answers; none where the node is alone.
+    pub reachable: Option<bool>,
+    /// The version of desired state that was read last,
+    pub desired: i64,
+    /// and the one that this node runs.
+    pub running: i64,
+    /// Since the proposal that is under way was made; zero with none.
+    pub proposal: Duration,
+    /// Nodes that were seen of late.
+    pub live: usize,
+    /// Nodes that were not.
+    pub lost: usize,
+    /// Components that cannot run what they are to run.
+    pub failing: usize,
+}
+
 /// Where commands go. Clones are handles to the same rollouts.
 #[derive(Debug, Clone)]
 pub struct Rollouts {
@@ -217,6 +236,25 @@ impl Rollouts {
         listed
             .await
             .unwrap_or_else(|error| Err(Refusal::new(RefusalKind::Internal, error.to_string())))
+    }
+
+    /// How far this node is with what it is to run, as it was seen last. No I/O.
+    pub fn standing(&self) -> Standing {
+        let view = self.inner.view.borrow();
+        let count = |live: bool| view.nodes.iter().filter(|node| node.live == live).count();
+        Standing {
+            reachable: self
+                .inner
+                .backend
+                .is_shared()
+                .then(|| self.inner.backend.error().is_none()),
+            desired: view.version,
+            running: self.inner.ran.load(Relaxed),
+            proposal: view.age_of_proposal,
+            live: count(true),
+            lost: count(false),
+            failing: self.inner.errors.lock().len(),
+        }
     }
 
     /// What the manifest says, as it was read last.
