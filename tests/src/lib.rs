@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod paths;
 pub mod probe;
+pub mod process;
 pub mod proxy;
 pub mod raw;
 pub mod reaper;

@@ -297,7 +297,7 @@ fn whatever_is_sent_has_its_answer_and_the_next_client_its_own() {
 }
 
 /// Waits until no client is left, nor anything of one.
-async fn at_rest(host: &Host, before: f64) {
+pub(super) async fn at_rest(host: &Host, before: f64) {
     until_connections(host, 0.0).await;
     warmlink_tests::table::until_in_flight(host, "it", 0).await;
     eventually("the descriptors are given back", SOON, || async {
@@ -306,7 +306,7 @@ async fn at_rest(host: &Host, before: f64) {
     .await;
 }
 
-async fn descriptors(host: &Host) -> f64 {
+pub(super) async fn descriptors(host: &Host) -> f64 {
     let scrape = host.metrics().await;
     scrape.sum("process_open_fds", &[]).expect("it is counted")
 }
