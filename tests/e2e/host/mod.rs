@@ -3,6 +3,7 @@
 mod admin;
 mod check;
 mod control_role;
+mod faults;
 mod load;
 mod logs;
 mod protocols;
