@@ -2,6 +2,7 @@
 
 mod errors;
 mod http_outbound;
+mod isolation;
 mod key_value;
 mod opening;
 mod postgres3;
