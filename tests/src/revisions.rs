@@ -15,16 +15,36 @@ const MARK: &[u8] = b"@revision@ok......@original@";
 pub fn named(name: &str, behaviour: &str) -> Vec<u8> {
     assert!(name.len() <= 8 && behaviour.len() <= 8, "eight bytes each");
     let mut bytes = std::fs::read(paths::guest("revision")).expect("the guest is built");
+    let mark = format!("@revision@{behaviour:.<8}@{name:.<8}@");
+    write_over(&mut bytes, MARK, mark.as_bytes());
+    bytes
+}
+
+/// `guest-http` whose `grow-table` does what it says.
+///
+/// # Panics
+/// Where the guest is not built, or not as it is known here.
+pub fn growing() -> Vec<u8> {
+    // `(elements ^ 0x5741_524d) * 0x4c49_4e4b`, and `ref.null func`, `elements`,
+    // `table.grow`, with nothing after it.
+    const MARK: &[u8] = b"\x20\x00\x41\xcd\xa4\x85\xba\x05\x73\x41\xcb\x9c\xa5\xe2\x04\x6c";
+    const GROWS: &[u8] = b"\xd0\x70\x20\x00\xfc\x0f\x00\x01\x01\x01\x01\x01\x01\x01\x01\x01";
+    let mut bytes = std::fs::read(paths::guest("http")).expect("the guest is built");
+    write_over(&mut bytes, MARK, GROWS);
+    bytes
+}
+
+/// # Panics
+/// Where the mark is not there, or not once.
+fn write_over(bytes: &mut [u8], mark: &[u8], new: &[u8]) {
     let places: Vec<_> = bytes
-        .windows(MARK.len())
+        .windows(mark.len())
         .enumerate()
-        .filter(|(_, window)| *window == MARK)
+        .filter(|(_, window)| *window == mark)
         .map(|(place, _)| place)
         .collect();
     assert_eq!(places.len(), 1, "the mark is there once");
-    let mark = format!("@revision@{behaviour:.<8}@{name:.<8}@");
-    bytes[places[0]..places[0] + MARK.len()].copy_from_slice(mark.as_bytes());
-    bytes
+    bytes[places[0]..places[0] + mark.len()].copy_from_slice(new);
 }
 
 /// The component in `file` with a custom section that says `salt`: another

@@ -64,6 +64,22 @@ fn what_is_no_certificate_cannot_be_trusted() {
 }
 
 #[test]
+fn a_certificate_that_is_too_large_is_not_read() {
+    run(async {
+        let (_host, rig) = rig().await;
+        let build = |bytes: usize| {
+            let ca = "x".repeat(bytes);
+            json!([{ "build": { "name": "c", "address": rig.database.url(), "ca": ca } }])
+        };
+        let probe = rig.probe("postgres42");
+        let error = probe.err(build((256 << 10) + 1)).await.to_string();
+        assert!(error.contains("larger than 262144"), "{error}");
+        let error = probe.err(build(256 << 10)).await.to_string();
+        assert!(!error.contains("larger"), "{error}");
+    });
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_failed_connection() {
     run(async {
         let (_host, rig) = rig().await;

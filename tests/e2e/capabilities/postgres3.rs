@@ -93,6 +93,24 @@ fn an_empty_result_keeps_its_columns_and_execute_counts() {
 }
 
 #[test]
+fn a_result_that_is_too_large_to_be_whole_is_refused() {
+    run(async {
+        let (_host, rig) = rig().await;
+        let query = |mebibytes: u32| {
+            let sql = format!("SELECT repeat('x', 1 << 20) FROM generate_series(1, {mebibytes})");
+            json!({ "query": { "on": "c", "sql": sql } })
+        };
+        let small = json!({ "query": { "on": "c", "sql": "SELECT 7" } });
+        let steps = json!([rig.database(), query(65), small]);
+        let outcomes = rig.probe("postgres3").run(steps).await;
+        let error = outcomes[1]["err"].to_string();
+        assert!(error.contains("larger than 64 MiB"), "{error}");
+        // The handle is none the worse for it.
+        assert_eq!(outcomes[2]["ok"]["rows"], json!([[{ "Int32": 7 }]]));
+    });
+}
+
+#[test]
 fn each_failure_has_its_own_case() {
     run(async {
         let (_host, rig) = rig().await;

@@ -105,6 +105,25 @@ fn idle_connections_are_closed_after_a_moment() {
 }
 
 #[test]
+fn idle_connections_are_kept_for_as_long_as_the_manifest_says() {
+    run(async {
+        let manifest = Manifest::one("http", "").with_tool("[limits]\ndrain_idle = \"20s\"");
+        let mut host = Host::start(HostOptions::new(manifest)).await;
+        let mut idle = Raw::get(host.public(), "/status/204").await;
+        assert_eq!(idle.response().await.status, 204);
+        host.interrupt();
+        until_closed(&host).await;
+        // By default it would be gone.
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        idle.send("GET /status/204 HTTP/1.1\r\nhost: test\r\n\r\n")
+            .await;
+        assert_eq!(idle.response().await.status, 204);
+        assert!(idle.until_closed().await.is_empty());
+        assert_eq!(host.exit().await.code(), Some(0));
+    });
+}
+
+#[test]
 fn the_last_answer_on_a_connection_says_that_it_is_the_last() {
     run(async {
         let mut host = Host::start(plain()).await;

@@ -1,6 +1,6 @@
 //! What an instance may take of the host.
 
-use warmlink_tests::run;
+use warmlink_tests::{Host, HostOptions, Manifest, revisions, run};
 
 use super::{assert_failure, instance, lone, shared};
 
@@ -19,6 +19,30 @@ fn a_guest_gets_the_memory_it_may_have_and_is_refused_more() {
         assert_eq!(given("usual-memory").await, 40);
         let little = given("small-memory").await;
         assert!((1..8).contains(&little), "{little} MiB of 8");
+    });
+}
+
+#[test]
+fn a_table_grows_to_its_limit_and_no_further() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("growing.wasm");
+        std::fs::write(&file, revisions::growing()).unwrap();
+        let source = file.to_str().unwrap();
+        let manifest = Manifest::several(&[
+            ("usual", source, ""),
+            ("large", source, "table_elements = 40000"),
+        ]);
+        let host = Host::start(HostOptions::new(manifest)).await;
+        let grown = async |component: &str, n: u32| {
+            let path = format!("/{component}/grow-table?n={n}");
+            let reply = host.api().get(&path).await.expect(200).value();
+            reply["before"].as_i64().unwrap() >= 0
+        };
+        assert!(grown("usual", 10_000).await);
+        assert!(!grown("usual", 20_000).await, "beyond the default");
+        assert!(grown("large", 20_000).await);
+        assert!(!grown("large", 40_000).await);
     });
 }
 

@@ -13,6 +13,7 @@ mod heads;
 mod instances;
 mod memory;
 mod rates;
+mod rows;
 mod traps;
 mod uploads;
 

@@ -138,6 +138,39 @@ fn what_is_no_click_is_a_dead_letter_and_holds_up_nothing() {
 }
 
 #[test]
+fn of_dead_letters_the_latest_are_kept() {
+    const BOUND: usize = 4;
+    run(async {
+        let manifest = Manifest::application()
+            .component_key("clicks", "stream.bound", BOUND as i64)
+            .component_key("clicks", "stream.attempts", 1);
+        let application = Application::start_as(manifest).await;
+        let mut valkey = valkey(application.valkey.as_ref().unwrap().valkey_url()).await;
+        // It forgets by the node, of a hundred entries where it is not told otherwise.
+        let mut nodes = redis::cmd("CONFIG");
+        nodes.arg("SET").arg("stream-node-max-entries").arg(BOUND);
+        let _: String = nodes.query_async(&mut valkey).await.unwrap();
+        let mut poison = redis::pipe();
+        for number in 0..40 {
+            let nonsense = poison.cmd("XADD").arg("clicks").arg("*");
+            nonsense.arg("x").arg(number);
+        }
+        let _: Vec<String> = poison.query_async(&mut valkey).await.unwrap();
+        drained(&valkey).await;
+        let dead = metric(&application.host, "dead_letters_total", &[]).await;
+        assert_eq!(dead, 40.0);
+        type Letters = Vec<(String, Vec<(String, String)>)>;
+        let mut read = redis::cmd("XRANGE");
+        read.arg("clicks:dead").arg("-").arg("+");
+        let kept: Letters = read.query_async(&mut valkey).await.unwrap();
+        assert!(kept.len() < 2 * BOUND, "{kept:?}");
+        // In the order in which they failed, and so the last of them.
+        let (_, last) = kept.last().unwrap();
+        assert_eq!(last[0], ("x".to_owned(), "39".to_owned()), "{kept:?}");
+    });
+}
+
+#[test]
 fn an_append_whose_answer_is_lost_is_one_click() {
     run(async {
         let valkey_server = Wanted::default().valkey(&[]).start().await;

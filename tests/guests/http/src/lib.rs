@@ -50,6 +50,7 @@ impl Guest for Component {
             "never" => never().await,
             "grow" => grow(&exchange),
             "exhaust" => exhaust(),
+            "grow-table" => grow_table(&exchange),
             "handles" => handles(&exchange),
             "leak" => leak(&exchange),
             "recurse" => recurses(),
@@ -208,6 +209,21 @@ fn grow(exchange: &Exchange) -> Answer {
         held.push(std::hint::black_box(piece));
     }
     json_answer(200, &json!({ "asked": asked, "given": held.len() }))
+}
+
+/// Asks for `n` more elements of its table: how many it had, or -1 where it was
+/// refused. Its table can grow, as `build.rs` says.
+fn grow_table(exchange: &Exchange) -> Answer {
+    let asked = u32::try_from(exchange.number("n", 1)).expect("fits the memory");
+    json_answer(200, &json!({ "before": table_grow(asked) }))
+}
+
+/// Rust has no word for `table.grow`: a test writes it over what this does.
+#[inline(never)]
+fn table_grow(elements: u32) -> i32 {
+    (elements ^ 0x5741_524d)
+        .wrapping_mul(0x4c49_4e4b)
+        .cast_signed()
 }
 
 /// Takes memory until it is refused, and does not survive that.
