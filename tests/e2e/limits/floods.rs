@@ -194,6 +194,29 @@ fn whoever_asks_without_end_and_reads_no_answer_is_given_up() {
 }
 
 #[test]
+fn a_body_in_many_small_frames_is_no_flood() {
+    run(async {
+        let host = lone("reuse = 1000", "").await;
+        // Lines of text, as they come.
+        for bytes in [64, 200] {
+            let mut client = H2::begin(host.public(), &[]).await;
+            client.exchange(&h2::open_post(1, "/it/count")).await;
+            let piece = frame(DATA, 0, 1, &vec![b'x'; bytes]);
+            // As much as a client may send before it is given room for more.
+            let pieces = (60 << 10) / bytes;
+            client.exchange(&piece.repeat(pieces)).await;
+            client.exchange(&frame(DATA, END_STREAM, 1, b"x")).await;
+            let frame = client.next_of(&[0, 1]).await;
+            let mut said = frame.says(1);
+            while said.is_none() {
+                said = client.next_of(&[0, 1]).await.says(1);
+            }
+            assert_eq!(said.as_deref(), Some("200"), "in frames of {bytes} bytes");
+        }
+    });
+}
+
+#[test]
 fn streams_beyond_those_allowed_are_refused_and_the_others_served() {
     const ALLOWED: u32 = 200;
     run(async {
