@@ -1,7 +1,5 @@
 //! An instance pool that is full.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use warmlink_tests::{Host, HostOptions, Manifest, Reply, eventually, run};
 
