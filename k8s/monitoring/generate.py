@@ -1,0 +1,743 @@
+#!/usr/bin/env python3
+"""Makes the dashboards, and the SLO's windows, from what is described here.
+
+    generate.py            writes dashboards/*.json and rules/windows.yaml
+    generate.py --check    fails where a file is not what this makes
+
+The standard library alone. `$__rate_interval`, `$instance` and `$component` are Grafana's.
+"""
+
+import json
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# --- the SLO ------------------------------------------------------------------
+
+WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+
+SLO = """\
+# Made by generate.py.
+#
+# The SLO, over 30 days:
+#
+# - availability: 99.9 % of the requests to public components are not failed by the
+#   service (5xx, shed). Nodes that are restarted one at a time lose none, and a
+#   PostgreSQL that fails over takes some seconds: 0.1 % is 43 minutes a month in which
+#   everything fails, or a hundred failovers of 25 seconds.
+# - latency: 99 % of redirects and health checks are over within 100 ms, of what goes to
+#   users, urls and events within 500 ms. A redirect is a step before a page, and 100 ms
+#   is what people do not notice; it takes single milliseconds, so the limit is missed
+#   only where something is wrong. An import is as long as its file and has no limit here.
+#
+# Both are counted where hosts answer. What never reached a host is not in them:
+# WarmlinkServiceDown and the ingress' own figures tell of that.
+#
+# A burn rate is the share of requests that are bad, by the share that may be: at 1 the
+# budget lasts its 30 days, at 14.4 it is gone in 50 hours.
+groups:
+"""
+
+WINDOW = """\
+  - name: warmlink-slo-@
+    rules:
+      - record: job:warmlink_slo_requests:rate@
+        labels:
+          slo: availability
+        expr: |-
+          sum by (job) (rate(warmlink_requests_total{job="warmlink", component!~"clicks|repair"}[@]))
+          + on (job)
+          (sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@])) or 0 * sum by (job) (up{job="warmlink"}))
+      - record: job:warmlink_slo_burn:rate@
+        labels:
+          slo: availability
+        expr: |-
+          (
+            sum by (job) (rate(warmlink_requests_total{job="warmlink", component!~"clicks|repair", class="ServerError"}[@]))
+            + on (job)
+            (sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@])) or 0 * sum by (job) (up{job="warmlink"}))
+          )
+          / on (job)
+          job:warmlink_slo_requests:rate@{slo="availability"}
+          / 0.001
+      - record: job:warmlink_slo_requests:rate@
+        labels:
+          slo: latency
+        expr: |-
+          sum by (job) (rate(warmlink_request_seconds_count{job="warmlink", component=~"redirect|health|users|urls|events"}[@]))
+      - record: job:warmlink_slo_burn:rate@
+        labels:
+          slo: latency
+        expr: |-
+          (
+            1
+            - sum by (job) (
+              rate(warmlink_request_seconds_bucket{job="warmlink", component=~"redirect|health", le="0.1"}[@])
+              or
+              rate(warmlink_request_seconds_bucket{job="warmlink", component=~"users|urls|events", le="0.5"}[@])
+            )
+            / on (job)
+            job:warmlink_slo_requests:rate@{slo="latency"}
+          )
+          / 0.01
+"""
+
+# --- the dashboards -----------------------------------------------------------
+
+AT = 'job="warmlink", instance=~"$instance"'
+OF = AT + ', component=~"$component"'
+PUBLIC = AT + ', component=~"$component", component!~"clicks|repair"'
+
+
+def rate(metric, labels=AT):
+    """What a counter grows by in a second."""
+    return f"rate(warmlink_{metric}_total{{{labels}}}[$__rate_interval])"
+
+
+def by(labels, expression):
+    return f"sum by ({labels}) ({expression})"
+
+
+def quantile(share, metric, labels, selector=AT):
+    buckets = f"rate(warmlink_{metric}_bucket{{{selector}}}[$__rate_interval])"
+    return f"histogram_quantile({share}, sum by ({labels}, le) ({buckets}))"
+
+
+def gauge(metric, labels=AT):
+    return f"warmlink_{metric}{{{labels}}}"
+
+
+def panel(title, unit, *queries, note="", kind="timeseries", wide=8):
+    """A panel: its title and unit, and each query with its legend."""
+    return {
+        "title": title,
+        "unit": unit,
+        "queries": queries,
+        "note": note,
+        "kind": kind,
+        "wide": wide,
+    }
+
+
+def stat(title, unit, query, note=""):
+    return panel(title, unit, (query, ""), note=note, kind="stat", wide=4)
+
+
+SERVICE = (
+    "Warmlink: service",
+    ("instance", "component"),
+    {
+        "Now": (
+            stat("Hosts that answer", "short", 'sum(up{job="warmlink"})'),
+            stat("Requests", "reqps", "sum(job:warmlink_requests:rate1m)"),
+            stat(
+                "Failed",
+                "percentunit",
+                "sum(job:warmlink_failed:rate1m) / sum(job:warmlink_requests:rate1m)",
+                "5xx and shed, of all public requests. WarmlinkErrorRateHigh: 5 %.",
+            ),
+            stat(
+                "p99 of redirects",
+                "s",
+                'max(job_component:warmlink_request_seconds:p99_rate2m{component="redirect"})',
+            ),
+            stat(
+                "Availability budget burns",
+                "short",
+                'max(job:warmlink_slo_burn:rate1h{slo="availability"})',
+                "1 is as fast as may be, over the last hour.",
+            ),
+            stat(
+                "Latency budget burns",
+                "short",
+                'max(job:warmlink_slo_burn:rate1h{slo="latency"})',
+                "1 is as fast as may be, over the last hour.",
+            ),
+        ),
+        "Traffic and errors": (
+            panel(
+                "Requests by component",
+                "reqps",
+                (by("component", rate("requests", PUBLIC)), "{{component}}"),
+            ),
+            panel(
+                "Answers by class",
+                "reqps",
+                (by("class", rate("requests", PUBLIC)), "{{class}}"),
+            ),
+            panel(
+                "Failed by component",
+                "reqps",
+                (
+                    by("component", rate("requests", PUBLIC + ', class="ServerError"')),
+                    "{{component}}",
+                ),
+            ),
+            panel(
+                "Not answered by a component, by kind",
+                "reqps",
+                (by("kind", rate("failures")), "{{kind}}"),
+                note="README, Limits. A kind is shown from its first request on.",
+            ),
+            panel(
+                "Requests by node",
+                "reqps",
+                (by("instance", rate("requests", PUBLIC)), "{{instance}}"),
+            ),
+            panel(
+                "Cut off in mid body",
+                "reqps",
+                (by("component", rate("aborted_bodies", OF)), "{{component}}"),
+            ),
+        ),
+        "Latency": (
+            panel(
+                "p50 by component",
+                "s",
+                (quantile(0.5, "request_seconds", "component", PUBLIC), "{{component}}"),
+            ),
+            panel(
+                "p99 by component",
+                "s",
+                (quantile(0.99, "request_seconds", "component", PUBLIC), "{{component}}"),
+            ),
+            panel(
+                "p99 by node",
+                "s",
+                (quantile(0.99, "request_seconds", "instance", PUBLIC), "{{instance}}"),
+            ),
+        ),
+        "Saturation": (
+            panel(
+                "In flight by component",
+                "short",
+                (by("component", gauge("in_flight", OF)), "{{component}}"),
+                note="Admitted and not yet over. Limits: in_flight in spin.toml.",
+            ),
+            panel(
+                "Shed",
+                "reqps",
+                ("job:warmlink_shed:rate1m", "all nodes"),
+                (by("instance", rate("failures", AT + ', kind="shed"')), "{{instance}}"),
+            ),
+            panel(
+                "Connections of clients",
+                "short",
+                (gauge("connections"), "open, {{instance}}"),
+                (rate("accepted"), "accepted a second, {{instance}}"),
+            ),
+        ),
+        "Budget": (
+            panel(
+                "Burn rate over the last hour and 5 minutes",
+                "short",
+                ("job:warmlink_slo_burn:rate1h", "{{slo}}, 1 h"),
+                ("job:warmlink_slo_burn:rate5m", "{{slo}}, 5 min"),
+                note="WarmlinkBudgetBurnsFast: 14.4 in both.",
+                wide=12,
+            ),
+            panel(
+                "Burn rate over the last 3 days and 6 hours",
+                "short",
+                ("job:warmlink_slo_burn:rate3d", "{{slo}}, 3 d"),
+                ("job:warmlink_slo_burn:rate6h", "{{slo}}, 6 h"),
+                note="WarmlinkBudgetBurnsSlowly: 1 in both.",
+                wide=12,
+            ),
+        ),
+    },
+)
+
+CPU = f"rate(process_cpu_seconds_total{{{AT}}}[$__rate_interval])"
+
+POOLS = (
+    "Warmlink: pools",
+    ("instance",),
+    {
+        "A burst": (
+            panel(
+                "Requests, and what they wait for",
+                "short",
+                (by("instance", rate("requests")), "requests a second, {{instance}}"),
+                (
+                    by("instance", "rate(warmlink_postgres_pool_wait_seconds_sum{" + AT + "}[$__rate_interval])"),
+                    "callers that wait for a connection, {{instance}}",
+                ),
+                (
+                    by("instance", "60 * " + rate("postgres_pool_opened")),
+                    "connections opened a minute, {{instance}}",
+                ),
+                (CPU, "CPU in cores, {{instance}}"),
+                note="The incident in one graph: requests rise, connections are opened only "
+                "then and everybody waits for them, while the CPU has nothing to do. A pool that "
+                "is warm shows requests and CPU rising together, and the other two at 0. Runbook: "
+                "WarmlinkConnectionsOpenedUnderLoad.",
+                wide=24,
+            ),
+        ),
+        "PostgreSQL": (
+            panel(
+                "Connections",
+                "short",
+                (by("instance, pool", gauge("postgres_pool_size")), "size, {{instance}} {{pool}}"),
+                (by("instance, pool", gauge("postgres_pool_in_use")), "in use, {{instance}} {{pool}}"),
+                (by("instance, pool", gauge("postgres_pool_idle")), "idle, {{instance}} {{pool}}"),
+                (by("instance, pool", gauge("postgres_pool_pinned")), "pinned, {{instance}} {{pool}}"),
+            ),
+            panel(
+                "Callers that wait",
+                "short",
+                (
+                    "rate(warmlink_postgres_pool_wait_seconds_sum{" + AT + "}[$__rate_interval])",
+                    "on average, {{instance}} {{pool}}",
+                ),
+                (gauge("postgres_pool_waiting"), "at the scrape, {{instance}} {{pool}}"),
+                note="WarmlinkPoolSaturated: 1 on average.",
+            ),
+            panel(
+                "Time waited, p99 of those that did",
+                "s",
+                (quantile(0.99, "postgres_pool_wait_seconds", "instance, pool"), "{{instance}} {{pool}}"),
+            ),
+            panel(
+                "Connections opened, lost and refused",
+                "ops",
+                (rate("postgres_pool_opened"), "opened, {{instance}} {{pool}}"),
+                (rate("postgres_pool_closed"), "closed, {{instance}} {{pool}}"),
+                (rate("postgres_pool_lost"), "lost, {{instance}} {{pool}}"),
+                (rate("postgres_pool_connect_failures"), "refused, {{instance}} {{pool}}"),
+                note="All at 0 while nothing happens: connections are opened before the port is.",
+            ),
+            panel(
+                "Statements",
+                "ops",
+                (rate("postgres_pool_statements"), "{{instance}} {{pool}}"),
+            ),
+            panel(
+                "Statements in trouble",
+                "ops",
+                (rate("postgres_pool_timeouts"), "no connection in time, {{instance}} {{pool}}"),
+                (rate("postgres_pool_cancels"), "cancelled, {{instance}} {{pool}}"),
+                (rate("postgres_pool_retries"), "sent again, {{instance}} {{pool}}"),
+                (rate("postgres_pool_reclaimed"), "taken back, {{instance}} {{pool}}"),
+            ),
+            panel(
+                "Found prepared",
+                "percentunit",
+                (
+                    rate("postgres_pool_statement_cache_hits")
+                    + " / ("
+                    + rate("postgres_pool_statement_cache_hits")
+                    + " + "
+                    + rate("postgres_pool_statement_cache_misses")
+                    + ")",
+                    "{{instance}} {{pool}}",
+                ),
+            ),
+        ),
+        "Valkey": (
+            panel(
+                "Connections",
+                "short",
+                (gauge("valkey_connections"), "shared, {{instance}} {{server}}"),
+                (gauge("valkey_dedicated_connections"), "of one session, {{instance}} {{server}}"),
+                (rate("valkey_reconnects"), "replaced a second, {{instance}} {{server}}"),
+            ),
+            panel(
+                "Commands",
+                "ops",
+                (rate("valkey_commands"), "sent, {{instance}} {{server}}"),
+                (gauge("valkey_in_flight"), "awaiting a reply, {{instance}} {{server}}"),
+            ),
+            panel(
+                "Without a reply, by kind",
+                "ops",
+                (by("instance, server, kind", rate("valkey_errors")), "{{kind}}, {{instance}} {{server}}"),
+            ),
+            panel(
+                "Time to reply",
+                "s",
+                (quantile(0.5, "valkey_latency_seconds", "instance, server"), "p50, {{instance}} {{server}}"),
+                (quantile(0.99, "valkey_latency_seconds", "instance, server"), "p99, {{instance}} {{server}}"),
+            ),
+            panel(
+                "Time until it could be sent, p99 of those that waited",
+                "s",
+                (quantile(0.99, "valkey_wait_seconds", "instance, server"), "{{instance}} {{server}}"),
+            ),
+        ),
+        "Near cache": (
+            panel(
+                "Answered by the host's own memory",
+                "percentunit",
+                (
+                    by("instance, server", rate("valkey_near_lookups", AT + ', outcome="hit"'))
+                    + " / on (instance, server) "
+                    + by("instance, server", rate("valkey_near_lookups")),
+                    "{{instance}} {{server}}",
+                ),
+            ),
+            panel(
+                "Reads by outcome",
+                "ops",
+                (by("outcome", rate("valkey_near_lookups")), "{{outcome}}"),
+            ),
+            panel(
+                "Entries gone by reason",
+                "ops",
+                (by("reason", rate("valkey_near_drops")), "{{reason}}"),
+            ),
+            panel(
+                "Trusted",
+                "short",
+                (gauge("valkey_near_trusted"), "{{instance}} {{server}}"),
+                note="0 while the server has not answered of late: it is asked itself then.",
+            ),
+            panel("Memory", "bytes", (gauge("valkey_near_bytes"), "{{instance}} {{server}}")),
+            panel("Entries", "short", (gauge("valkey_near_entries"), "{{instance}} {{server}}")),
+        ),
+        "Clicks on their way": (
+            panel(
+                "Entries in the stream",
+                "short",
+                ("max by (stream) (" + gauge("stream_lag") + ")", "{{stream}}"),
+                ("max by (stream) (" + gauge("stream_full") + ")", "{{stream}} takes no more"),
+                note="Every node measures the same stream.",
+            ),
+            panel(
+                "Age of the oldest",
+                "s",
+                ("max by (stream) (" + gauge("stream_oldest_seconds") + ")", "{{stream}}"),
+                note="WarmlinkStreamLag: a minute.",
+            ),
+            panel(
+                "Delivered",
+                "ops",
+                (by("stream, outcome", rate("stream_deliveries")), "batches {{outcome}}, {{stream}}"),
+                (by("stream", rate("stream_entries")), "entries, {{stream}}"),
+                (by("stream", rate("stream_claimed")), "entries of others, {{stream}}"),
+                (by("stream", rate("stream_dead_letters")), "dead letters, {{stream}}"),
+            ),
+            panel(
+                "Repairs",
+                "ops",
+                (by("component, scope, outcome", rate("repairs")), "{{scope}} {{outcome}}"),
+            ),
+        ),
+    },
+)
+
+COMPONENTS = (
+    "Warmlink: components and rollouts",
+    ("instance", "component"),
+    {
+        "Instances": (
+            panel(
+                "Instances",
+                "short",
+                (by("component", gauge("instances", OF)), "{{component}}"),
+            ),
+            panel(
+                "Instances made",
+                "ops",
+                (by("component", rate("instantiations", OF)), "{{component}}"),
+                note="Many more than in_flight changes: `reuse` is low, or they fail.",
+            ),
+            panel(
+                "Instances ended by a trap or a limit",
+                "ops",
+                (by("component", rate("instance_failures", OF)), "{{component}}"),
+            ),
+        ),
+        "Revisions": (
+            panel(
+                "Requests by revision",
+                "reqps",
+                (by("component, revision", rate("revision_requests", OF)), "{{component}} {{revision}}"),
+            ),
+            panel(
+                "Failed by revision",
+                "percentunit",
+                (
+                    by("component, revision", rate("revision_failures", OF))
+                    + " / on (component, revision) "
+                    + by("component, revision", rate("revision_requests", OF)),
+                    "{{component}} {{revision}}",
+                ),
+                note="What a canary is judged by.",
+            ),
+            panel(
+                "p99 by revision",
+                "s",
+                (
+                    quantile(0.99, "revision_seconds", "component, revision", OF),
+                    "{{component}} {{revision}}",
+                ),
+            ),
+            panel(
+                "Nodes that hold a revision",
+                "short",
+                (
+                    "count by (component, revision) (" + gauge("revision_requests_total", OF) + ")",
+                    "{{component}} {{revision}}",
+                ),
+                note="All lines at the number of nodes, except during a rollout. "
+                "WarmlinkNodeNotConverged: 12 minutes.",
+            ),
+        ),
+        "Rollouts": (
+            panel(
+                "Table that serves",
+                "short",
+                (gauge("generation"), "{{instance}}"),
+                note="Numbered by each process for itself: each step is a swap.",
+            ),
+            panel(
+                "Not gone yet",
+                "short",
+                (gauge("revisions_draining"), "revisions, {{instance}}"),
+                (gauge("generations_live") + " - 1", "tables, {{instance}}"),
+                note="WarmlinkRolloutStuck: 15 minutes.",
+            ),
+            panel(
+                "Time of each phase, p99",
+                "s",
+                (quantile(0.99, "swap_seconds", "phase"), "{{phase}}"),
+            ),
+            panel(
+                "Revisions that could not be loaded",
+                "ops",
+                (by("instance, phase", rate("swap_failures")), "{{phase}}, {{instance}}"),
+            ),
+            panel(
+                "Canaries called off",
+                "ops",
+                (by("component, cause", rate("canary_rollbacks", OF)), "{{component}}, {{cause}}"),
+            ),
+            panel(
+                "Cut off by the drain limit",
+                "ops",
+                (rate("revisions_cut"), "{{instance}}"),
+            ),
+        ),
+    },
+)
+
+NODES = (
+    "Warmlink: nodes",
+    ("instance",),
+    {
+        "Processes": (
+            panel("Answers Prometheus", "short", (f"up{{{AT}}}", "{{instance}}")),
+            panel("CPU, in cores", "short", (CPU, "{{instance}}")),
+            panel(
+                "Memory",
+                "bytes",
+                (f"process_resident_memory_bytes{{{AT}}}", "resident, {{instance}}"),
+                note="Virtual memory is reserved by the million pages and says nothing.",
+            ),
+            panel(
+                "File descriptors",
+                "percentunit",
+                (
+                    f"process_open_fds{{{AT}}} / on (job, instance) process_max_fds{{{AT}}}",
+                    "{{instance}}",
+                ),
+            ),
+            panel("Threads", "short", (f"process_threads{{{AT}}}", "{{instance}}")),
+            panel(
+                "Up since",
+                "s",
+                (f"time() - process_start_time_seconds{{{AT}}}", "{{instance}}"),
+            ),
+            panel("Failed accepts", "ops", (rate("accept_errors"), "{{instance}}")),
+            panel(
+                "Time to scrape",
+                "s",
+                (f"scrape_duration_seconds{{{AT}}}", "{{instance}}"),
+                note="The admin thread is apart from those that serve.",
+            ),
+        ),
+        "Machines": (
+            panel(
+                "Free on volumes",
+                "percentunit",
+                (
+                    "kubelet_volume_stats_available_bytes / kubelet_volume_stats_capacity_bytes",
+                    "{{namespace}} {{persistentvolumeclaim}}",
+                ),
+            ),
+            panel(
+                "Free on the system's disk",
+                "percentunit",
+                (
+                    'node_filesystem_avail_bytes{mountpoint="/"} / node_filesystem_size_bytes{mountpoint="/"}',
+                    "{{instance}}",
+                ),
+            ),
+            panel(
+                "Certificates, until they end",
+                "s",
+                ("traefik_tls_certs_not_after - time()", "{{cn}}"),
+            ),
+        ),
+    },
+)
+
+DASHBOARDS = {"service": SERVICE, "pools": POOLS, "components": COMPONENTS, "nodes": NODES}
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+# Where Grafana looks a variable's values up.
+VALUES = {
+    "instance": 'label_values(up{job="warmlink"}, instance)',
+    "component": 'label_values(warmlink_instances{job="warmlink"}, component)',
+}
+
+
+def variable(name):
+    return {
+        "name": name,
+        "label": name,
+        "type": "query",
+        "datasource": SOURCE,
+        "query": {"query": VALUES[name], "refId": name},
+        "definition": VALUES[name],
+        "includeAll": True,
+        "allValue": ".*",
+        "multi": True,
+        "current": {"text": "All", "value": "$__all"},
+        "refresh": 2,
+        "sort": 1,
+    }
+
+
+def grafana_panel(number, described, x, y):
+    made = {
+        "id": number,
+        "type": described["kind"],
+        "title": described["title"],
+        "datasource": SOURCE,
+        "gridPos": {"x": x, "y": y, "w": described["wide"], "h": 4 if described["kind"] == "stat" else 8},
+        "fieldConfig": {"defaults": {"unit": described["unit"], "min": 0}, "overrides": []},
+        "targets": [
+            {
+                "refId": chr(ord("A") + at),
+                "datasource": SOURCE,
+                "expr": expression,
+                "legendFormat": legend or "__auto",
+            }
+            for at, (expression, legend) in enumerate(described["queries"])
+        ],
+    }
+    if described["kind"] == "timeseries":
+        made["options"] = {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+    if described["note"]:
+        made["description"] = described["note"]
+    return made
+
+
+def grafana(name, title, variables, rows):
+    """A dashboard as Grafana reads it."""
+    panels, number, y = [], 0, 0
+    for row, described in rows.items():
+        number += 1
+        panels.append(
+            {
+                "id": number,
+                "type": "row",
+                "title": row,
+                "collapsed": False,
+                "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+                "panels": [],
+            }
+        )
+        x, y, high = 0, y + 1, 0
+        for one in described:
+            if x + one["wide"] > 24:
+                x, y, high = 0, y + high, 0
+            number += 1
+            made = grafana_panel(number, one, x, y)
+            panels.append(made)
+            x += one["wide"]
+            high = max(high, made["gridPos"]["h"])
+        y += high
+    source = {
+        "name": "datasource",
+        "label": "data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {},
+        "refresh": 1,
+    }
+    swaps = {
+        "name": "Swaps",
+        "datasource": SOURCE,
+        "enable": True,
+        "iconColor": "blue",
+        "expr": 'changes(warmlink_generation{job="warmlink"}[1m]) > 0',
+        "titleFormat": "swap",
+        "textFormat": "{{instance}}",
+        "step": "30s",
+    }
+    return {
+        "uid": f"warmlink-{name}",
+        "title": title,
+        "tags": ["warmlink"],
+        "schemaVersion": 39,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "time": {"from": "now-1h", "to": "now"},
+        "timezone": "browser",
+        "templating": {"list": [source, *map(variable, variables)]},
+        "annotations": {"list": [swaps]},
+        "links": [
+            {
+                "type": "dashboards",
+                "title": "Warmlink",
+                "tags": ["warmlink"],
+                "asDropdown": False,
+                "includeVars": True,
+                "keepTime": True,
+            }
+        ],
+        "panels": panels,
+    }
+
+
+def files():
+    """Every file that is made, and its text."""
+    made = {
+        HERE / "dashboards" / f"{name}.json": json.dumps(grafana(name, *described), indent=2) + "\n"
+        for name, described in DASHBOARDS.items()
+    }
+    windows = "".join(WINDOW.replace("@", window) for window in WINDOWS)
+    made[HERE / "rules" / "windows.yaml"] = SLO + windows
+    return made
+
+
+def main(arguments):
+    if arguments not in ([], ["--check"]):
+        sys.exit(__doc__)
+    stale = [
+        (path, text)
+        for path, text in files().items()
+        if not path.exists() or path.read_text() != text
+    ]
+    if arguments:
+        for path, _ in stale:
+            print(f"{path}: not what generate.py makes; run it", file=sys.stderr)
+        sys.exit(1 if stale else 0)
+    for path, text in stale:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
