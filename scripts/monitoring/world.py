@@ -87,9 +87,9 @@ class World(contextlib.ExitStack):
             raise Failed(f"the servers did not start:\n{self.log('services')}")
         return json.loads(line)
 
-    def host(self, name, services, nodes=1):
+    def host(self, name, services, nodes=1, admin="127.0.0.1:0"):
         """A host over them, once it is ready."""
-        return Host(self, name, services, nodes)
+        return Host(self, name, services, nodes, admin)
 
 
 class Lines:
@@ -115,7 +115,7 @@ class Lines:
 class Host:
     """A running host."""
 
-    def __init__(self, world, name, services, nodes):
+    def __init__(self, world, name, services, nodes, admin):
         self.name = name
         self.process = world.spawn(
             name,
@@ -127,7 +127,7 @@ class Host:
             WARMLINK_NODE=name,
             WARMLINK_NODES=str(nodes),
             WARMLINK_LISTEN="127.0.0.1:0",
-            WARMLINK_ADMIN_LISTEN="127.0.0.1:0",
+            WARMLINK_ADMIN_LISTEN=admin,
             WARMLINK_LOG_FORMAT="text",
             WARMLINK_STATE=str(world.folder / name),
             WARMLINK_CACHE=str(ROOT / ".warmlink/cache"),
