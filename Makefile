@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile monitoring alerts lint fmt audit seed burst setup host components guests clean
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -56,6 +56,12 @@ chaos: setup host components ## What it depends on is taken away under load, 10 
 
 hostile: setup host guests ## Components that mean harm, again and again, beside neighbours (REPETITIONS=10000 ROWS=spins,panics)
 	$(CARGO) test --release --test hostile -p warmlink-tests -- --nocapture
+
+monitoring: setup host components ## Rules, alerts, dashboards and the runbook against each other and what a host exports
+	@sh scripts/monitoring-check.sh
+
+alerts: setup host components ## A fleet under Prometheus and Alertmanager: the right alert reaches a webhook and clears, 15 minutes
+	@python3 scripts/alerts-test.py
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down
 	$(CARGO) fmt --all --check

@@ -541,7 +541,7 @@ NODES = (
                 "File descriptors",
                 "percentunit",
                 (
-                    f"process_open_fds{{{AT}}} / on (job, instance) process_max_fds{{{AT}}}",
+                    f"process_open_fds{{{AT}}} / process_max_fds{{{AT}}}",
                     "{{instance}}",
                 ),
             ),

@@ -3,13 +3,14 @@
 Started by scripts/monitoring-check.sh.
 """
 
-import importlib.util
+import glob
 import json
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import pathlib
 
 import names
 from traffic import stir
@@ -25,14 +26,6 @@ SEVERITIES = {"critical", "warning", "none"}
 
 def say(text):
     print(f"monitoring  {text}", flush=True)
-
-
-def described():
-    """generate.py, for what it knows of panels and Grafana does not."""
-    spec = importlib.util.spec_from_file_location("generate", MONITORING / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def files():
@@ -105,6 +98,38 @@ def runbook(alerts, text):
                 yield f"runbook: {name} does not say: {section}"
 
 
+def cited(known, text):
+    """That the runbook names what there is: blocks without a language are queries, a line
+    each, and what looks like a metric is one."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    for line in (line for word, block in blocks if not word for line in block.splitlines()):
+        for fault in known.faults(line):
+            yield f"runbook: {line}: {fault}"
+        yield from parses([line])
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for name in sorted(set(re.findall(r"(?<![\w/])(?:\w+:)?warmlink_\w+(?::\w+)?", prose))):
+        if name not in known.metrics and f"{name}_bucket" not in known.metrics:
+            yield f"runbook: nobody exports {name}"
+
+
+def statements(text, url):
+    """That its SQL is answered by a database with the application's schema."""
+    places = [shutil.which("psql"), *sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))]
+    psql = next(filter(None, places), None)
+    if not psql:
+        raise Failed("missing: psql, of PostgreSQL's client")
+    for block in re.findall(r"^```sql\n(.*?)^```", text, re.M | re.S):
+        asked = f"BEGIN READ ONLY; {block} ROLLBACK;"
+        done = subprocess.run(
+            [psql, url, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", asked],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode:
+            yield f"runbook: {block}: {done.stderr.strip()}"
+
+
 def complete(alerts):
     """That each alert says what it has to."""
     for name, alert in alerts.items():
@@ -160,11 +185,13 @@ def answered(known, prometheus, rules, dashboards):
     """That every query has a result, where a host's metrics are all that it asks for: one
     whose sides never match has none, however right its names are."""
     asked = [(rule["name"], rule["name"]) for rule in rules if rule["type"] == "recording"]
-    asked += [(where, plain(query)) for where, query, _ in dashboards if "annot" not in where]
+    asked += [(where, plain(query)) for where, query, _ in dashboards]
     for where, query in asked:
         selectors, _ = names.parse(query)
-        foreign = {name for name, _ in selectors} & known.foreign - {"up", "scrape_duration_seconds"}
-        if not foreign and not query.startswith("changes(") and not prometheus.query(query):
+        foreign = {name for name, _ in selectors} & (known.foreign - {"up", "scrape_duration_seconds"})
+        # An annotation is a condition, and as an alert has no result most of the time.
+        condition = query.endswith(" > 0")
+        if not foreign and not condition and not prometheus.query(query):
             yield f"{where}: no result: {query}"
 
 
@@ -194,7 +221,10 @@ def host_faults():
         alerts = {rule["name"]: rule for rule in rules if rule["type"] == "alerting"}
         say(f"{len(rules) - len(alerts)} recording rules, {len(alerts)} alerts, {len(dashboards)} queries")
         yield from complete(alerts)
-        yield from runbook(alerts, RUNBOOK.read_text())
+        pages = RUNBOOK.read_text()
+        yield from runbook(alerts, pages)
+        yield from cited(known, pages)
+        yield from statements(pages, services["database_admin_url"])
         texts = {path.name: path.read_text() for path in (MONITORING / "tests").glob("*.yaml")}
         yield from tested(alerts, texts)
         wrong = list(named(known, rules, dashboards))
@@ -211,10 +241,10 @@ def host_faults():
                 )
             except Failed:
                 yield from answered(known, prometheus, rules, dashboards)
-        yield from spoilt(known, alerts, rules, dashboards, texts)
+        yield from spoilt(known, alerts, dashboards, services["database_admin_url"])
 
 
-def spoilt(known, alerts, rules, dashboards, texts):
+def spoilt(known, alerts, dashboards, url):
     """That faults put into what is checked are found."""
 
     def finds(what, faults, part):
@@ -234,6 +264,10 @@ def spoilt(known, alerts, rules, dashboards, texts):
     yield from finds("a query that is none", parses(["sum by (job (up)"]), "parse")
     yield from finds("a missing page", runbook(alerts, "## WarmlinkOther\n"), "has no page")
     yield from finds("a page of no alert", runbook({}, "## WarmlinkOther\n"), "is no alert")
+    yield from finds("a wrong name on a page", cited(known, "`warmlink_lag`"), "nobody exports")
+    query = '```\nwarmlink_generation{job="warmlink", node="a"}\n```\n'
+    yield from finds("a wrong query on a page", cited(known, query), "no label node")
+    yield from finds("a wrong statement", statements("```sql\nSELECT none;\n```\n", url), "none")
     yield from finds("an untested alert", tested(alerts, {}), "no test")
     bare = {"Spoilt": {"labels": {}, "annotations": {}}}
     yield from finds("an alert that says nothing", complete(bare), "no summary")
