@@ -60,7 +60,7 @@ hostile: setup host guests ## Components that mean harm, again and again, beside
 monitoring: setup host components ## Rules, alerts, dashboards and the runbook against each other and what a host exports
 	@sh scripts/monitoring-check.sh
 
-alerts: setup host components ## A fleet under Prometheus and Alertmanager: the right alert reaches a webhook and clears, 15 minutes
+alerts: setup host components ## A fleet under Prometheus and Alertmanager: the right alert reaches a webhook and clears, 18 minutes
 	@python3 scripts/alerts-test.py
 
 lint: setup ## Formatting, clippy with warnings as errors, imports that point down

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 import names
-from traffic import stir
+from traffic import stir, vary
 from watchers import Prometheus, program, promtool, told
 from world import ROOT, Failed, World, until
 
@@ -130,6 +130,22 @@ def statements(text, url):
             yield f"runbook: {block}: {done.stderr.strip()}"
 
 
+def grown(host):
+    """That nothing that clients choose is in a label: no request makes a series that another
+    of its kind has not made."""
+    vary(host, 1)
+    before = series(host)
+    vary(host)
+    for one in sorted(series(host) - before):
+        yield f"a client's choice has made a series: {one}"
+
+
+def series(host):
+    """Names and labels of all samples."""
+    lines = host.get("/metrics")[2].splitlines()
+    return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+
 def complete(alerts):
     """That each alert says what it has to."""
     for name, alert in alerts.items():
@@ -221,6 +237,7 @@ def host_faults():
         alerts = {rule["name"]: rule for rule in rules if rule["type"] == "alerting"}
         say(f"{len(rules) - len(alerts)} recording rules, {len(alerts)} alerts, {len(dashboards)} queries")
         yield from complete(alerts)
+        yield from grown(host)
         pages = RUNBOOK.read_text()
         yield from runbook(alerts, pages)
         yield from cited(known, pages)

@@ -151,3 +151,14 @@ def stir(host, services, folder):
         time.sleep(0.4)
         with contextlib.suppress(OSError):
             ask(host.public, "GET", f"/{create(host, 'while frozen')}")
+
+
+def vary(host, times=30):
+    """Requests that differ in all that clients choose: paths, codes, bodies, methods,
+    headers and queries."""
+    for turn in range(times):
+        code = create(host, f"vary-{turn}")
+        ask(host.public, "GET", f"/{code}?a={turn}", headers={"host": f"{turn}.example"})
+        ask(host.public, "GET", f"/urls/{turn}", headers={"x-request-id": f"vary-{turn}"})
+        ask(host.public, "GET", f"/nowhere/{turn}")
+        ask(host.public, f"M{turn}", "/urls")
