@@ -21,6 +21,8 @@ MONITORING = ROOT / "k8s/monitoring"
 RUNBOOK = ROOT / "k8s/runbook.md"
 # What every page of the runbook has to say.
 SECTIONS = ("What it means", "How to see it", "What to do", "How to know it is over")
+# There for whatever is scraped.
+PROMETHEUS_OWN = {"up", "scrape_duration_seconds"}
 SEVERITIES = {"critical", "warning", "none"}
 
 
@@ -204,7 +206,7 @@ def answered(known, prometheus, rules, dashboards):
     asked += [(where, plain(query)) for where, query, _ in dashboards]
     for where, query in asked:
         selectors, _ = names.parse(query)
-        foreign = {name for name, _ in selectors} & (known.foreign - {"up", "scrape_duration_seconds"})
+        foreign = {name for name, _ in selectors} & known.foreign - PROMETHEUS_OWN
         # An annotation is a condition, and as an alert has no result most of the time.
         condition = query.endswith(" > 0")
         if not foreign and not condition and not prometheus.query(query):
@@ -235,7 +237,8 @@ def host_faults():
             if rule["type"] == "recording":
                 known.add_recorded(rule["name"], rule.get("labels", {}))
         alerts = {rule["name"]: rule for rule in rules if rule["type"] == "alerting"}
-        say(f"{len(rules) - len(alerts)} recording rules, {len(alerts)} alerts, {len(dashboards)} queries")
+        recording = len(rules) - len(alerts)
+        say(f"{recording} recording rules, {len(alerts)} alerts, {len(dashboards)} queries")
         yield from complete(alerts)
         yield from grown(host)
         pages = RUNBOOK.read_text()
@@ -270,7 +273,8 @@ def spoilt(known, alerts, dashboards, url):
 
     rule = {"name": "Spoilt", "query": 'warmlink_generatoin{job="warmlink"} > 1', "annotations": {}}
     yield from finds("a wrong name in a rule", named(known, [rule], []), "nobody exports")
-    rule = dict(rule, query='warmlink_generation{job="warmlink"} > 1', annotations={"summary": "{{ $labels.pool }}"})
+    rule["query"] = 'warmlink_generation{job="warmlink"} > 1'
+    rule["annotations"] = {"summary": "{{ $labels.pool }}"}
     yield from finds("a wrong label in a text", named(known, [rule], []), "tells of pool")
     where, query, legend = dashboards[-1]
     yield from finds(

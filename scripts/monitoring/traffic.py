@@ -5,7 +5,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -96,21 +95,17 @@ class Overload(Running):
             upload.sendall(b"1,a,a@example.com,2025-01-01 00:00:00\n")
 
 
+@contextlib.contextmanager
 def frozen(pids):
     """Stops processes for as long as the `with` lasts."""
-
-    @contextlib.contextmanager
-    def hold():
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in reversed(pids):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-
-    return hold()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def stir(host, services, folder):

@@ -1,7 +1,6 @@
 """Prometheus and Alertmanager, the real ones, on ports of their own."""
 
 import json
-import pathlib
 import shutil
 import socket
 import subprocess

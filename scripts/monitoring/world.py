@@ -13,6 +13,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -45,6 +46,8 @@ class World(contextlib.ExitStack):
 
     def __init__(self):
         super().__init__()
+        # An end from outside ends what was started, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="warmlink-monitoring-"))
         # The private PostgreSQL has a user of its own where we are root.
         self.folder.chmod(0o755)
