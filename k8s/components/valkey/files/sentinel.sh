@@ -1,0 +1,36 @@
+#!/bin/sh
+# Starts a sentinel, which keeps what it knows in its own configuration.
+#
+# ME: this sentinel's name. FIRST: the primary of a cluster that never ran.
+# VALKEY_PASSWORD: of all of them. BIND, DATA: where it listens and writes.
+set -eu
+DATA="${DATA:-/data}"
+conf="$DATA/sentinel.conf"
+umask 077
+
+# The names of a pod that was only just made may take a moment.
+[ -s "$conf" ] || {
+    cat >"$conf.new" <<CONF
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel monitor warmlink $FIRST 6379 2
+sentinel down-after-milliseconds warmlink 5000
+sentinel failover-timeout warmlink 30000
+sentinel parallel-syncs warmlink 1
+CONF
+    mv "$conf.new" "$conf"
+}
+# What may differ from one start to the next: passwords and addresses.
+grep -Ev '^(bind|port|dir|protected-mode|requirepass|user|sentinel (auth-pass|announce-ip)) ' \
+    "$conf" >"$conf.new"
+cat >>"$conf.new" <<CONF
+bind ${BIND:-* -::*}
+port 26379
+dir $DATA
+protected-mode no
+requirepass $VALKEY_PASSWORD
+sentinel announce-ip $ME
+sentinel auth-pass warmlink $VALKEY_PASSWORD
+CONF
+mv "$conf.new" "$conf"
+exec valkey-server "$conf" --sentinel

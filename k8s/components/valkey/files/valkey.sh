@@ -1,0 +1,51 @@
+#!/bin/sh
+# Starts a Valkey in the place that the sentinels give it.
+#
+# ME: this server's name, as the others know it. SENTINELS: the sentinels' names.
+# VALKEY_PASSWORD: of all of them. BIND, DATA, RUN: where it listens and writes.
+set -eu
+DATA="${DATA:-/data}"
+RUN="${RUN:-/run/valkey}"
+
+# What two of three sentinels agree on. They keep it on disk, so it outlasts a power cut; a
+# server that took its own word for it could come back as a second primary with old data.
+primary() {
+    for sentinel in $SENTINELS; do
+        REDISCLI_AUTH="$VALKEY_PASSWORD" timeout 2 valkey-cli -h "$sentinel" -p 26379 --raw \
+            sentinel get-master-addr-by-name warmlink 2>/dev/null | head -n 1
+    done | sort | uniq -c | awk '$1 >= 2 { print $2; exit }'
+}
+
+until name=$(primary) && [ -n "$name" ]; do
+    echo "waiting for two sentinels that agree" >&2
+    sleep 1
+done
+
+# Passwords are in a file in memory: what is on the command line, everybody can read.
+umask 077
+{
+    cat <<CONF
+bind ${BIND:-* -::*}
+port 6379
+protected-mode no
+dir $DATA
+# The stream of clicks. A power cut takes what was answered within the last second.
+appendonly yes
+appendfsync everysec
+save ""
+# Links expire and may go; what has no end of its own, the stream, may not.
+maxmemory ${MAXMEMORY:-256mb}
+maxmemory-policy volatile-lru
+# A primary that is cut off from both others refuses what would be lost when another takes
+# its place: clicks go to the database then.
+min-replicas-to-write 1
+min-replicas-max-lag 5
+repl-diskless-sync-delay 0
+replica-announce-ip $ME
+requirepass $VALKEY_PASSWORD
+masterauth $VALKEY_PASSWORD
+CONF
+    [ "$name" = "$ME" ] || echo "replicaof $name 6379"
+} >"$RUN/valkey.conf"
+echo "primary is $name, this is $ME" >&2
+exec valkey-server "$RUN/valkey.conf"
