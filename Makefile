@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile monitoring alerts lint fmt audit seed burst setup host components guests clean
+.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile monitoring alerts lint fmt audit seed burst setup host components guests clean k8s image image-test deploy
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -74,6 +74,9 @@ fmt: ## Format every file
 
 audit: ## Licenses, bans and sources of dependencies; advisories where their database can be reached
 	sh scripts/audit.sh
+
+k8s: ## Render and check every manifest under k8s/: schemas, policy, scripts, workflows
+	@sh scripts/k8s-check.sh
 
 seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running API (URL=http://127.0.0.1:3000)
 	@test -n "$(DIR)" || { echo "say where the files are: make seed DIR=path" >&2; exit 64; }
