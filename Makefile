@@ -78,6 +78,12 @@ audit: ## Licenses, bans and sources of dependencies; advisories where their dat
 k8s: ## Render and check every manifest under k8s/: schemas, policy, scripts, workflows
 	@sh scripts/k8s-check.sh
 
+image: ## Build the image, host and components inside, by buildah or docker (IMAGE=name:tag)
+	@sh scripts/image.sh
+
+image-test: setup host components ## An image of what is built here: inspected, and served from as a cluster would
+	@sh scripts/image-test.sh
+
 seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running API (URL=http://127.0.0.1:3000)
 	@test -n "$(DIR)" || { echo "say where the files are: make seed DIR=path" >&2; exit 64; }
 	$(WARMLINK) seed $(if $(URL),--url $(URL)) $(DIR)
