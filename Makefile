@@ -84,6 +84,10 @@ image: ## Build the image, host and components inside, by buildah or docker (IMA
 image-test: setup host components ## An image of what is built here: inspected, and served from as a cluster would
 	@sh scripts/image-test.sh
 
+deploy: ## Roll an overlay out, and back if it does not work (OVERLAY=homelab IMAGE=name@digest SMOKE_URL= YES=1)
+	@test -n "$(OVERLAY)" || { echo "say which: make deploy OVERLAY=homelab" >&2; exit 64; }
+	@sh scripts/deploy.sh $(OVERLAY)
+
 seed: host ## Load DIR's users.csv, urls.csv and events.csv through the running API (URL=http://127.0.0.1:3000)
 	@test -n "$(DIR)" || { echo "say where the files are: make seed DIR=path" >&2; exit 64; }
 	$(WARMLINK) seed $(if $(URL),--url $(URL)) $(DIR)

@@ -228,10 +228,7 @@ begin "$work/log"
 await "the public port" grep -q '^public' "$work/out"
 public=$(sed -n 's/^public *//p' "$work/out")
 expect 200 "$admin/readyz"
-expect 200 "$public/health"
-expect 201 -H 'content-type: application/json' -d '{"original_url":"https://example.com/"}' "$public/urls"
-code=$(sed -n 's/.*"short_code":"\([^"]*\)".*/\1/p' "$work/body")
-expect 302 "$public/$code"
+sh scripts/smoke.sh "$public" || die "it does not do what it is for"
 expect 200 "$admin/metrics"
 # What it would be under is a code that nobody has.
 expect 404 "$public/metrics"

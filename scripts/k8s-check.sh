@@ -49,7 +49,7 @@ for overlay in k8s/overlays/*/; do
     "$python" k8s/check/validate.py "overlays/$name" "$out/$name.yaml" || failed=1
 done
 
-# Each component by itself on the base: none may need another without saying so.
+# Each component by itself on the base: none may need another without saying so (`needs:`).
 kubectl kustomize k8s/base >"$out/base.yaml"
 "$python" k8s/check/validate.py --part base "$out/base.yaml" || failed=1
 for component in k8s/components/*/; do
@@ -61,13 +61,18 @@ for component in k8s/components/*/; do
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: ["$up/k8s/base"]
-components: ["$up/k8s/components/$name"]
+components:
 EOF
+    for one in $(sed -n 's/^# needs: //p' "$component/kustomization.yaml") "$name"; do
+        echo "- $up/k8s/components/$one" >>"$out/$name/kustomization.yaml"
+    done
     kubectl kustomize "$out/$name" >"$out/$name.yaml"
     "$python" k8s/check/validate.py --part "components/$name" "$out/$name.yaml" || failed=1
 done
 
 "$python" k8s/check/selftest.py "$out/homelab.yaml" || failed=1
+
+python3 k8s/check/deploy_test.py || failed=1
 
 # Shell: our scripts, those that pods run, and those in the workflows.
 PATH="$venv/bin:$PATH"
