@@ -1,7 +1,7 @@
 # Every chore of the project. Each target says what it is for; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile monitoring alerts lint fmt audit seed burst setup host components guests clean k8s image image-test deploy
+.PHONY: help up dev test fuzz bench growth pools yardstick chaos hostile monitoring alerts lint fmt audit seed burst setup host components guests clean k8s image image-test deploy failover
 
 CARGO ?= cargo
 RELEASE := $(CARGO) build --release
@@ -77,6 +77,9 @@ audit: ## Licenses, bans and sources of dependencies; advisories where their dat
 
 k8s: ## Render and check every manifest under k8s/: schemas, policy, scripts, workflows
 	@sh scripts/k8s-check.sh
+
+failover: setup ## The manifests' Valkeys, sentinels and proxy, run here with their primary taken away, half a minute
+	@python3 k8s/check/valkey_test.py
 
 image: ## Build the image, host and components inside, by buildah or docker (IMAGE=name:tag)
 	@sh scripts/image.sh

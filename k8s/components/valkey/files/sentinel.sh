@@ -8,20 +8,19 @@ DATA="${DATA:-/data}"
 conf="$DATA/sentinel.conf"
 umask 077
 
-# The names of a pod that was only just made may take a moment.
+# Where the sentinels voted for two of themselves, they vote again after twice the timeout.
 [ -s "$conf" ] || {
     cat >"$conf.new" <<CONF
 sentinel resolve-hostnames yes
 sentinel announce-hostnames yes
 sentinel monitor warmlink $FIRST 6379 2
 sentinel down-after-milliseconds warmlink 5000
-sentinel failover-timeout warmlink 30000
 sentinel parallel-syncs warmlink 1
 CONF
     mv "$conf.new" "$conf"
 }
 # What may differ from one start to the next: passwords and addresses.
-grep -Ev '^(bind|port|dir|protected-mode|requirepass|user|sentinel (auth-pass|announce-ip)) ' \
+grep -Ev '^(bind|port|dir|protected-mode|requirepass|user|sentinel (auth-pass|announce-ip|failover-timeout)) ' \
     "$conf" >"$conf.new"
 cat >>"$conf.new" <<CONF
 bind ${BIND:-* -::*}
@@ -31,6 +30,7 @@ protected-mode no
 requirepass $VALKEY_PASSWORD
 sentinel announce-ip $ME
 sentinel auth-pass warmlink $VALKEY_PASSWORD
+sentinel failover-timeout warmlink 10000
 CONF
 mv "$conf.new" "$conf"
 exec valkey-server "$conf" --sentinel

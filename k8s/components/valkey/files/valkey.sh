@@ -1,23 +1,52 @@
 #!/bin/sh
 # Starts a Valkey in the place that the sentinels give it.
 #
-# ME: this server's name, as the others know it. SENTINELS: the sentinels' names.
+# ME: this server's name, as the others know it. SERVERS, SENTINELS: the names of all.
 # VALKEY_PASSWORD: of all of them. BIND, DATA, RUN: where it listens and writes.
 set -eu
 DATA="${DATA:-/data}"
 RUN="${RUN:-/run/valkey}"
 
+export REDISCLI_AUTH="$VALKEY_PASSWORD"
+ask() { timeout 2 valkey-cli --raw "$@" 2>/dev/null; }
+
 # What two of three sentinels agree on. They keep it on disk, so it outlasts a power cut; a
 # server that took its own word for it could come back as a second primary with old data.
 primary() {
     for sentinel in $SENTINELS; do
-        REDISCLI_AUTH="$VALKEY_PASSWORD" timeout 2 valkey-cli -h "$sentinel" -p 26379 --raw \
-            sentinel get-master-addr-by-name warmlink 2>/dev/null | head -n 1
+        ask -h "$sentinel" -p 26379 sentinel get-master-addr-by-name warmlink | head -n 1
     done | sort | uniq -c | awk '$1 >= 2 { print $2; exit }'
 }
 
-until name=$(primary) && [ -n "$name" ]; do
-    echo "waiting for two sentinels that agree" >&2
+# Whether another is taking this one's place, though sentinels still name this one: they do
+# until it is done. Where no other server answers there is none that could.
+replaced() {
+    alive=no
+    for server in $SERVERS; do
+        [ "$server" != "$ME" ] || continue
+        case "$(ask -h "$server" info replication)" in
+        *role:master*) return 0 ;;
+        *role:*) alive=yes ;;
+        esac
+    done
+    [ "$alive" = yes ] || return 1
+    for sentinel in $SENTINELS; do
+        case "$(ask -h "$sentinel" -p 26379 sentinel master warmlink | grep -A 1 '^flags$')" in
+        *o_down* | *failover_in_progress*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+while :; do
+    name=$(primary)
+    if [ -z "$name" ]; then
+        echo "waiting for two sentinels that agree" >&2
+    elif [ "$name" = "$ME" ] && replaced; then
+        echo "waiting until another has taken this one's place" >&2
+    else
+        break
+    fi
     sleep 1
 done
 

@@ -1,0 +1,284 @@
+"""Runs the scripts and the proxy of components/valkey with real servers, and takes servers away.
+
+Three servers, three sentinels and a proxy, each on an address of its own on loopback, started
+by the very files that the pods run. Needs valkey-server, valkey-cli (or redis-cli) and
+haproxy. About a minute.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ROOT / "k8s/components/valkey/files"
+SERVERS = [f"127.77.0.1{n}" for n in range(3)]
+SENTINELS = [f"127.77.0.2{n}" for n in range(3)]
+PROXY = "127.77.0.30"
+PASSWORD = "of-this-test-alone"
+
+
+class Fault(Exception):
+    pass
+
+
+def program(*names):
+    for name in names:
+        found = shutil.which(name) or ROOT / ".warmlink/tools" / name
+        if Path(found).exists():
+            return str(Path(found).resolve())
+    raise SystemExit(f"valkey: missing: {' or '.join(names)}")
+
+
+def command(host, *words, port=6379, wait=1.0):
+    """One command's answer, as text; an error's text, too. Raises OSError."""
+    with socket.create_connection((host, port), timeout=wait) as link:
+        link.settimeout(wait)
+        for one in (("AUTH", PASSWORD), words):
+            link.sendall(
+                f"*{len(one)}\r\n".encode()
+                + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in one)
+            )
+            answer = reply(link)
+    return answer
+
+
+def reply(link):
+    data = b""
+    while True:
+        data += link.recv(65536) or stop()
+        head, separator, rest = data.partition(b"\r\n")
+        if not separator:
+            continue
+        if head[:1] in b"+-:":
+            return head.decode()
+        if head[:1] == b"$":
+            size = int(head[1:])
+            if size < 0 or len(rest) >= size + 2:
+                return rest[: max(size, 0)].decode()
+        if head[:1] == b"*" and data.count(b"\r\n") > 2 * int(head[1:]):
+            return rest.split(b"\r\n")[1].decode()
+
+
+def stop():
+    raise OSError("the connection ended")
+
+
+def eventually(what, seconds, function):
+    """How long it took until the function said yes."""
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        with contextlib.suppress(OSError):
+            if function():
+                return time.monotonic() - started
+        time.sleep(0.05)
+    raise Fault(f"{what}: not within {seconds} s")
+
+
+def role(host):
+    with contextlib.suppress(OSError):
+        text = command(host, "INFO", "replication")
+        return "primary" if "role:master" in text else "replica"
+    return None
+
+
+def linked(host):
+    return "master_link_status:up" in command(host, "INFO", "replication")
+
+
+def primaries():
+    return [host for host in SERVERS if role(host) == "primary"]
+
+
+def written(key, value="v"):
+    return command(PROXY, "SET", key, value) == "+OK"
+
+
+class Cluster:
+    def __init__(self, folder):
+        self.folder = folder
+        self.running = {}
+        programs = folder / "bin"
+        programs.mkdir()
+        for name, path in [
+            ("valkey-server", program("valkey-server")),
+            ("valkey-cli", program("valkey-cli", "redis-cli")),
+        ]:
+            (programs / name).symlink_to(path)
+        self.haproxy = program("haproxy")
+        self.environment = {
+            "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin",
+            "VALKEY_PASSWORD": PASSWORD,
+            "SERVERS": " ".join(SERVERS),
+            "SENTINELS": " ".join(SENTINELS),
+            "FIRST": SERVERS[0],
+            **{f"VALKEY_{n}": host for n, host in enumerate(SERVERS)},
+        }
+
+    def start(self, host):
+        data, run = self.folder / f"{host}.data", self.folder / f"{host}.run"
+        data.mkdir(exist_ok=True)
+        run.mkdir(exist_ok=True)
+        if host == PROXY:
+            line = [self.haproxy, "-db", "-f", str(FILES / "haproxy.cfg")]
+        else:
+            line = ["sh", str(FILES / ("valkey.sh" if host in SERVERS else "sentinel.sh"))]
+        with open(self.folder / f"{host}.log", "ab") as log:
+            self.running[host] = subprocess.Popen(
+                line,
+                env={**self.environment, "ME": host, "BIND": host, "DATA": str(data), "RUN": str(run)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self, host, how=signal.SIGKILL):
+        process = self.running.pop(host)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        process.wait(timeout=20)
+
+    def script(self, name, host):
+        environment = {**self.environment, "ME": host, "BIND": host}
+        return subprocess.run(["sh", FILES / name], env=environment, timeout=60, check=False).returncode
+
+    def end(self):
+        for host in list(self.running):
+            self.kill(host)
+
+
+def say(text):
+    print(f"valkey  {text}", file=sys.stderr, flush=True)
+
+
+def seen(sentinel):
+    """Whether it knows two replicas that are up, and follow the primary that it knows."""
+    with socket.create_connection((sentinel, 26379), timeout=1) as link:
+        link.sendall(f"AUTH {PASSWORD}\r\nSENTINEL REPLICAS warmlink\r\nPING\r\n".encode())
+        data = b""
+        while not data.endswith(b"+PONG\r\n"):
+            data += link.recv(65536) or stop()
+    lines = data.decode().split("\r\n")
+    flags = [lines[n + 2] for n, it in enumerate(lines) if it == "flags"]
+    links = [lines[n + 2] for n, it in enumerate(lines) if it == "master-link-status"]
+    return flags == ["slave"] * 2 and links == ["ok"] * 2
+
+
+def whole():
+    primary = primaries()
+    return len(primary) == 1 and all(linked(it) for it in SERVERS if it not in primary)
+
+
+def run(cluster):
+    for host in [*SERVERS, *SENTINELS, PROXY]:
+        cluster.start(host)
+    took = eventually("one primary, two replicas that have it all", 60, whole)
+    if primaries() != [SERVERS[0]]:
+        raise Fault(f"the first start made {primaries()} primary")
+    eventually("a write through the proxy", 20, lambda: written("start"))
+    eventually("sentinels that know each other", 30, lambda: all(
+        command(it, "SENTINEL", "CKQUORUM", "warmlink", port=26379).startswith("+OK 3")
+        for it in SENTINELS))
+    eventually("sentinels that see both replicas", 60, lambda: all(seen(it) for it in SENTINELS))
+    say(f"one primary and two replicas after {took:.1f} s")
+    if any(cluster.script("ready.sh", it) for it in SERVERS):
+        raise Fault("a server that is whole is not called ready")
+
+    # The primary is gone, without a word.
+    if command(PROXY, "SET", "kept", "1") != "+OK" or command(SERVERS[0], "WAIT", "2", "5000") != ":2":
+        raise Fault("nothing was replicated")
+    cluster.kill(SERVERS[0])
+    took = eventually("writes after the primary was killed", 60, lambda: written("after-kill"))
+    second = primaries()[0]
+    if command(PROXY, "GET", "kept") != "1":
+        raise Fault("what two servers had is lost")
+    say(f"primary killed: writes again after {took:.1f} s")
+
+    # It comes back, and may not think itself primary for a moment.
+    cluster.start(SERVERS[0])
+    deadline = time.monotonic() + 40
+    while not (role(SERVERS[0]) == "replica" and linked(SERVERS[0])):
+        if role(SERVERS[0]) == "primary":
+            raise Fault("who comes back is a second primary")
+        if time.monotonic() > deadline:
+            raise Fault("who comes back does not follow")
+        time.sleep(0.02)
+    eventually("all three", 30, whole)
+
+    # What `minReadySeconds` waits for: that the sentinels know of it.
+    eventually("sentinels that see both replicas", 60, lambda: all(seen(it) for it in SENTINELS))
+    # The primary is told to end, as a drain does.
+    longest, last = 0.0, time.monotonic()
+    leaving = subprocess.Popen(
+        ["sh", FILES / "leave.sh"],
+        env={**cluster.environment, "ME": second, "BIND": second},
+    )
+    until = time.monotonic() + 30
+    while time.monotonic() < until and (leaving.poll() is None or time.monotonic() - last > 1):
+        with contextlib.suppress(OSError):
+            if written("hand-over"):
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        time.sleep(0.02)
+    longest = max(longest, time.monotonic() - last)
+    if leaving.wait(30) or role(second) != "replica":
+        raise Fault("the primary did not hand over")
+    third = primaries()[0]
+    eventually("all three", 40, whole)
+    say(f"primary told to end: no write for {longest:.1f} s at the longest")
+
+    # Alone, it refuses what would be lost.
+    others = [it for it in SERVERS if it != third]
+    for it in others:
+        cluster.kill(it)
+    took = eventually("a primary alone that refuses writes", 30, lambda: (
+        "NOREPLICAS" in command(third, "SET", "alone", "1")))
+    say(f"both replicas killed: writes refused after {took:.1f} s")
+    for it in others:
+        cluster.start(it)
+    eventually("all three", 60, whole)
+    eventually("a write through the proxy", 20, lambda: written("cut", "2"))
+    command(third, "WAIT", "2", "5000")
+    time.sleep(1.1)  # `appendfsync everysec`: what a power cut takes is the last second
+
+    # The power goes, and comes back for all but two sentinels.
+    before = primaries()
+    for it in list(cluster.running):
+        cluster.kill(it)
+    for it in [*SERVERS, SENTINELS[0], PROXY]:
+        cluster.start(it)
+    time.sleep(5)  # that nothing happens cannot be awaited
+    if any(role(it) for it in SERVERS):
+        raise Fault("servers start on one sentinel's word")
+    for it in SENTINELS[1:]:
+        cluster.start(it)
+    took = eventually("all three after the power cut", 60, whole)
+    if primaries() != before:
+        raise Fault(f"{before} was primary before the cut, {primaries()} after it")
+    eventually("reads through the proxy", 20, lambda: command(PROXY, "GET", "cut") == "2")
+    say(f"power cut: the same primary, with its data, {took:.1f} s after two sentinels were back")
+
+
+def main():
+    folder = Path(tempfile.mkdtemp())
+    cluster = Cluster(folder)
+    try:
+        run(cluster)
+    except (Fault, OSError) as fault:
+        for log in sorted(folder.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
+        say(f"FAILED: {fault}")
+        return 1
+    finally:
+        cluster.end()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
