@@ -247,7 +247,6 @@ def run(cluster):
     time.sleep(1.1)  # `appendfsync everysec`: what a power cut takes is the last second
 
     # The power goes, and comes back for all but two sentinels.
-    before = primaries()
     for it in list(cluster.running):
         cluster.kill(it)
     for it in [*SERVERS, SENTINELS[0], PROXY]:
@@ -258,10 +257,9 @@ def run(cluster):
     for it in SENTINELS[1:]:
         cluster.start(it)
     took = eventually("all three after the power cut", 60, whole)
-    if primaries() != before:
-        raise Fault(f"{before} was primary before the cut, {primaries()} after it")
+    # Whichever is primary: all three had it.
     eventually("reads through the proxy", 20, lambda: command(PROXY, "GET", "cut") == "2")
-    say(f"power cut: the same primary, with its data, {took:.1f} s after two sentinels were back")
+    say(f"power cut: one primary, with its data, {took:.1f} s after two sentinels were back")
 
 
 def main():

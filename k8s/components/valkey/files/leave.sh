@@ -3,18 +3,35 @@
 # answers, instead of five seconds after it has stopped.
 set -eu
 export REDISCLI_AUTH="$VALKEY_PASSWORD"
-host="${BIND:-127.0.0.1}"
-is_primary() { timeout 2 valkey-cli -h "$host" --raw info replication | grep -q '^role:master'; }
+is_primary() { timeout 2 valkey-cli -h "$1" --raw info replication | grep -q '^role:master'; }
 
-is_primary || exit 0
+is_primary "${BIND:-127.0.0.1}" || exit 0
 for sentinel in $SENTINELS; do
     if timeout 2 valkey-cli -h "$sentinel" -p 26379 --raw sentinel failover warmlink |
         grep -q '^OK'; then
         break
     fi
 done
+
+# The others are told at once who it is: sentinels do so when they next look, up to ten
+# seconds later, and a primary without a replica refuses writes until then.
 tries=0
-while is_primary && [ "$tries" -lt 15 ]; do
+while [ "$tries" -lt 50 ]; do
     tries=$((tries + 1))
-    sleep 1
+    for new in $SERVERS; do
+        if [ "$new" != "$ME" ] && is_primary "$new"; then
+            for server in $SERVERS; do
+                [ "$server" = "$new" ] || timeout 2 valkey-cli -h "$server" replicaof "$new" 6379 || true
+            done
+            # Until one that stays has all of it.
+            for _ in 1 2 3 4 5; do
+                following=$(timeout 2 valkey-cli -h "$new" --raw info replication |
+                    grep -c '^slave[0-9]*:.*state=online') || true
+                [ "${following:-0}" -lt 2 ] || exit 0
+                sleep 1
+            done
+            exit 0
+        fi
+    done
+    sleep 0.2
 done
