@@ -100,7 +100,7 @@ check haproxy -c -f k8s/components/valkey/files/haproxy.cfg
 sed '/kubernetes_sd_configs:/,/own_namespace:/d' k8s/components/monitoring/files/prometheus.yml \
     >"$out/prometheus.yml"
 check promtool check config --syntax-only "$out/prometheus.yml"
-sed 's,url_file: .*,url: http://127.0.0.1/,' k8s/components/monitoring/files/alertmanager.yml \
+sed 's,url_file: .*,url: http://127.0.0.1/,' k8s/monitoring/alertmanager.yaml \
     >"$out/alertmanager.yml"
 check amtool check-config "$out/alertmanager.yml"
 for rules in k8s/monitoring/rules/*.yaml; do
