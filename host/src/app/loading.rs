@@ -23,6 +23,10 @@ const SPARE_INSTANCES: u32 = 64;
 /// that serves, its canary, and one that is being loaded.
 const WARM_REVISIONS: u32 = 3;
 
+/// Addresses for the memories of instances, where not even the node's own places need
+/// more: a hundredth of what a process has.
+const MOST_RESERVED: usize = 1 << 40;
+
 /// Components that are compiled at the same time. Each compilation uses every
 /// core by itself; the second one fills the gaps.
 const LOAD_PARALLELISM: usize = 2;
@@ -30,14 +34,22 @@ const LOAD_PARALLELISM: usize = 2;
 /// How much the instance pool has to hold for `spec`.
 pub(super) fn sizing(spec: &Spec) -> Sizing {
     let limits = spec.components.values().map(|spec| &spec.limits);
+    let node = spec.limits.in_flight.get();
     let warm: u32 = limits.clone().map(|limits| limits.warm).sum();
+    let memory = limits
+        .clone()
+        .map(|limits| limits.memory)
+        .max()
+        .unwrap_or(0);
+    // What a burst leaves idle of one component is in no other one's way.
+    let busy = limits
+        .clone()
+        .map(|limits| limits.in_flight.get().min(node));
+    let busy = busy.fold(0, u32::saturating_add);
+    let most = u32::try_from(MOST_RESERVED / memory.max(1)).unwrap_or(u32::MAX);
     Sizing {
-        instances: spec.limits.in_flight.get() + WARM_REVISIONS * warm + SPARE_INSTANCES,
-        memory: limits
-            .clone()
-            .map(|limits| limits.memory)
-            .max()
-            .unwrap_or(0),
+        instances: busy.min(most).max(node) + WARM_REVISIONS * warm + SPARE_INSTANCES,
+        memory,
         table_elements: limits
             .map(|limits| limits.table_elements)
             .max()

@@ -93,7 +93,8 @@ pub(super) async fn single(
             Ok(Err(failure)) => return Err(failure.error),
             Err(_) => {
                 let ran = begun.elapsed();
-                text.note_run(ran, pool.settings.slow_statement);
+                let ran_there = ran.saturating_sub(pool.way.least());
+                text.note_run(ran_there, pool.settings.slow_statement);
                 return Err(Error::Deadline { ran });
             }
         }

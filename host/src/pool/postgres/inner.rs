@@ -18,6 +18,7 @@ use super::opener::Health;
 use super::permit::{Permit, Place};
 use super::settings::Settings;
 use super::slot::{Grant, Lane, SlotId};
+use super::way::Way;
 use crate::pool::placement::{self, Placement};
 
 /// Someone who holds a connection and may be idle with it.
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     pub(super) wake: Arc<Notify>,
     /// A connection was opened or is gone.
     pub(super) changed: Notify,
+    /// How far away its server is.
+    pub(super) way: Way,
 }
 
 impl Inner {
@@ -64,6 +67,7 @@ impl Inner {
             occupants: Mutex::default(),
             wake: Arc::default(),
             changed: Notify::new(),
+            way: Way::new(Instant::now()),
         }
     }
 
@@ -171,7 +175,8 @@ impl Inner {
     }
 
     /// Gives a place back and what became free to those who wait. `begun` is when
-    /// a statement that ended well was sent; how long it ran is returned.
+    /// a statement that ended well was sent; how long it ran is returned, without the
+    /// way there and back.
     pub(super) fn release(
         self: &Arc<Self>,
         slot: SlotId,
@@ -204,7 +209,13 @@ impl Inner {
         drop(lanes);
         drop(retired);
         self.deliver(granted);
-        released.and_then(|released| released.run)
+        let released = released?;
+        let run = released.run?;
+        if !released.whole {
+            return Some(run);
+        }
+        self.way.note(run);
+        Some(run.saturating_sub(self.way.least()))
     }
 
     /// Looks for callers that can be served now.
@@ -247,6 +258,7 @@ impl Inner {
 
     /// Takes back what sits idle.
     pub(super) fn reclaim_idle(&self) {
+        self.way.pass(Instant::now());
         let occupants: Vec<_> = {
             let mut occupants = self.occupants.lock();
             occupants.retain(|occupant| occupant.strong_count() > 0);

@@ -135,6 +135,7 @@ impl<C: Clone, W> Lanes<C, W> {
         }
         Some(Released {
             run,
+            whole: begun.is_some_and(|begun| begun >= moved),
             idle: slot.in_flight == 0,
             deserted: slot.abandoned > 0 && slot.in_flight == slot.abandoned,
         })

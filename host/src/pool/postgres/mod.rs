@@ -49,6 +49,7 @@ mod shared;
 mod slot;
 mod sniff;
 mod tls;
+mod way;
 mod wire;
 
 pub use address::{AddressError, Origin, Target};

@@ -48,6 +48,8 @@ pub(super) struct Grant<C> {
 pub(super) struct Released {
     /// How long the statement took: not the time that it stood behind others.
     pub(super) run: Option<Duration>,
+    /// Whether that includes the way: nothing stood before it when it was sent.
+    pub(super) whole: bool,
     /// Nothing runs on it.
     pub(super) idle: bool,
     /// What runs on it has no caller any more.

@@ -67,7 +67,6 @@ fn complaints(host: &Host) -> usize {
 }
 
 #[test]
-#[ignore = "a host does not start where its compile cache cannot be written"]
 fn a_full_disk_is_no_obstacle_to_a_start() {
     run(async {
         let Some(disk) = SmallDisk::mount() else {
@@ -81,7 +80,6 @@ fn a_full_disk_is_no_obstacle_to_a_start() {
 }
 
 #[test]
-#[ignore = "a deploy fails where the compile cache cannot be written"]
 fn nor_is_it_to_a_deploy() {
     run(async {
         let Some(disk) = SmallDisk::mount() else {
@@ -165,7 +163,6 @@ fn compiled_code_that_cannot_be_read_is_made_again() {
 }
 
 #[test]
-#[ignore = "nothing says that compiled code is what was written: it is run as it is"]
 fn compiled_code_that_was_changed_is_made_again() {
     run(made_again(CHANGED));
 }

@@ -25,7 +25,6 @@ async fn all_places(host: &Host, name: &str) -> Vec<Reply> {
 }
 
 #[test]
-#[ignore = "idle instances are not ended for those of another component"]
 fn idle_instances_of_one_component_are_in_no_other_ones_way() {
     run(async {
         let host = host("10m").await;
