@@ -9,10 +9,10 @@
 
 use super::apart;
 use super::config::Engine;
+use super::sealed;
 use sha2::{Digest, Sha256};
 use std::fs::{File, FileTimes};
 use std::hash::{Hash, Hasher};
-use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -130,8 +130,8 @@ impl Compiler {
         // So that what is used is what is kept. At worst it is compiled again.
         let now = FileTimes::new().set_accessed(SystemTime::now());
         let _ = File::open(&path).and_then(|file| file.set_times(now));
-        let found = is_whole(&path).map_err(Into::into).and_then(|whole| {
-            wasmtime::ensure!(whole, "it is not what was written");
+        let found = sealed::read(&path).map_err(Into::into).and_then(|code| {
+            wasmtime::ensure!(code.is_some(), "it is not what was written");
             load(&self.engine, &path)
         });
         found
@@ -186,14 +186,8 @@ impl Compiler {
             .join(format!("{digest}-{}.cwasm", self.compatibility))
     }
 
-    /// Writes beside and renames over, so that nobody ever maps half a file. The code's
-    /// SHA-256 follows it: what a disk has made of it since is never run.
     fn store(&self, path: &Path, compiled: &[u8]) -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(compiled)?;
-        file.write_all(&Sha256::digest(compiled))?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        sealed::write(path, compiled)?;
         self.prune()
     }
 
@@ -215,16 +209,6 @@ impl Compiler {
         }
         Ok(())
     }
-}
-
-/// Whether a file of compiled code is as it was written. Some milliseconds.
-fn is_whole(path: &Path) -> std::io::Result<bool> {
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    let Some((code, sum)) = bytes.split_last_chunk::<32>() else {
-        return Ok(false);
-    };
-    Ok(Sha256::digest(code)[..] == sum[..])
 }
 
 #[expect(

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod linker;
 pub mod retirement;
 pub mod revision;
+mod sealed;
 pub mod stdio;
 pub mod ticket;
 mod worker;

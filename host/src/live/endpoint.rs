@@ -19,6 +19,9 @@ pub const WHOLE: u32 = 10_000;
 pub struct Endpoint {
     id: Arc<str>,
     admission: Arc<Admission>,
+    /// The node's places. With more than these, an endpoint would have its requests
+    /// wait in the node's queue, before all others'.
+    most: usize,
     active: Arc<Revision>,
     canary: Option<Canary>,
 }
@@ -74,9 +77,11 @@ pub struct NotServing;
 impl Endpoint {
     /// An endpoint that `active` serves alone, with the node's queue before it.
     pub fn new(active: Arc<Revision>, node: &HostLimits) -> Self {
-        let limit = active.limits().in_flight.get() as usize;
+        let most = node.in_flight.get() as usize;
+        let limit = most.min(active.limits().in_flight.get() as usize);
         Self {
             id: active.id().clone(),
+            most,
             admission: Arc::new(Admission::new(
                 limit,
                 node.queue.map(|queue| queue as usize),
@@ -91,7 +96,7 @@ impl Endpoint {
     /// counting against the same limit, unless the limit is another one.
     #[must_use]
     pub fn with(&self, active: Arc<Revision>, canary: Option<Canary>) -> Self {
-        let limit = active.limits().in_flight.get() as usize;
+        let limit = self.most.min(active.limits().in_flight.get() as usize);
         let admission = if limit == self.admission.limit() {
             self.admission.clone()
         } else {
@@ -99,6 +104,7 @@ impl Endpoint {
         };
         Self {
             id: self.id.clone(),
+            most: self.most,
             admission,
             active,
             canary,
