@@ -18,6 +18,7 @@ mod judge;
 mod leaks;
 mod load;
 mod network;
+mod overload;
 mod postgres;
 mod report;
 mod run;

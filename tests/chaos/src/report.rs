@@ -40,9 +40,8 @@ pub(crate) fn shown(lines: &[Line]) -> String {
 pub(crate) fn remarks(line: &Line) -> Vec<String> {
     match line {
         Line::Done(scenario, verdict) => {
-            let broken = verdict.broken.iter();
-            broken
-                .map(|what| format!("{}: {what}", scenario.name))
+            let said = verdict.notes.iter().chain(&verdict.broken);
+            said.map(|what| format!("{}: {what}", scenario.name))
                 .collect()
         }
         Line::Void(scenario, why) => vec![format!("{}: void: {why}", scenario.name)],

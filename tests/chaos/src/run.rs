@@ -8,8 +8,9 @@ use warmlink_tests::unique;
 use crate::books::Books;
 use crate::fault::Fault;
 use crate::judge::{Figures, Times, judge};
-use crate::leaks::{Rest, left_behind};
+use crate::leaks::{GAUGES, Rest, left_behind};
 use crate::load::Load;
+use crate::overload;
 use crate::scenario::{Deed, Scenario};
 use crate::terminate;
 use crate::world::World;
@@ -45,6 +46,8 @@ impl Extent {
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) figures: Figures,
+    /// What was measured beyond these, in words.
+    pub(crate) notes: Vec<String>,
     pub(crate) lost: usize,
     pub(crate) doubled: usize,
     /// What it left behind.
@@ -65,6 +68,10 @@ pub(crate) async fn run(
     match scenario.what {
         Deed::Fault(fault) => under_load(scenario, fault, extent, world).await,
         Deed::Terminate => terminate::run(extent, world).await,
+        Deed::Overload(scarce) => {
+            let hold = scenario.hold.min(extent.hold);
+            overload::run(scarce, Extent { hold, ..extent }, world).await
+        }
     }
 }
 
@@ -79,7 +86,7 @@ async fn under_load(
     let length = extent.before + hold + extent.after;
     let mut before = Vec::new();
     for host in &world.hosts {
-        before.push(Rest::of(host).await);
+        before.push(Rest::of(host, GAUGES).await);
     }
     // Starting a server again takes time, too.
     let load = Load::begin(
@@ -122,6 +129,7 @@ async fn under_load(
     broken.extend(left.iter().map(|what| format!("left behind: {what}")));
     Ok(Verdict {
         figures,
+        notes: Vec::new(),
         lost: books.lost(),
         doubled: books.doubled,
         left,

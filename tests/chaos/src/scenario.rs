@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::judge::Promises;
 use crate::load::Kind;
+use crate::overload::Scarce;
 use crate::world::Stage;
 
 /// A fault under load, and what is promised of it.
@@ -24,6 +25,8 @@ pub(crate) enum Deed {
     Fault(Fault),
     /// A host that is told to end while it is busy.
     Terminate,
+    /// More requests than there is room for.
+    Overload(Scarce),
 }
 
 /// The deadline of the components that are asked, and what it takes to say so.
@@ -105,6 +108,17 @@ const fn scenario(name: &'static str, fault: Fault, hold: u64, promises: Promise
 
 const fn at(stage: Stage, scenario: Scenario) -> Scenario {
     Scenario { stage, ..scenario }
+}
+
+/// What is promised of it is in `overload`.
+const fn overload(name: &'static str, scarce: Scarce, stage: Stage) -> Scenario {
+    Scenario {
+        name,
+        what: Deed::Overload(scarce),
+        stage,
+        hold: Duration::from_secs(6),
+        promises: UNNOTICED,
+    }
 }
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -236,6 +250,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             },
         ),
     ),
+    overload("overload-endpoint", Scarce::Endpoint, Stage::Plain),
+    overload("overload-node", Scarce::Node, Stage::Plain),
+    overload("overload-database", Scarce::Database, Stage::FewPlaces),
     Scenario {
         name: "host-terminated",
         what: Deed::Terminate,

@@ -11,16 +11,24 @@ use crate::world::{Stage, World};
 /// The last of them ends the host.
 const SHORT: [&str; 3] = ["valkey-frozen", "both-killed", "host-terminated"];
 
+/// Of an overload, whose promises are about ratios: nobody else may be at work.
+const OVERLOAD: Extent = Extent {
+    before: Duration::from_millis(400),
+    hold: Duration::from_secs(2),
+    after: Duration::from_millis(2_100),
+};
+
 #[test]
-fn promises_are_kept_when_servers_go_and_come_back() {
+fn the_promises_that_all_else_rests_on_are_kept() {
     run_within(Duration::from_secs(120), async {
         let mut world = World::start(Stage::Plain).await.unwrap();
         let mut broken = Vec::new();
-        for name in SHORT {
+        let short = SHORT.map(|name| (name, Extent::SHORT));
+        for (name, extent) in [("overload-endpoint", OVERLOAD)].into_iter().chain(short) {
             let scenario = named(name).unwrap();
-            let verdict = Box::pin(run(scenario, Extent::SHORT, &mut world)).await;
+            let verdict = Box::pin(run(scenario, extent, &mut world)).await;
             let verdict = verdict.unwrap();
-            println!("{name}: {:?}", verdict.figures);
+            println!("{name}: {:?} {:?}", verdict.figures, verdict.notes);
             broken.extend(
                 verdict
                     .broken

@@ -141,6 +141,7 @@ pub(crate) async fn run(extent: Extent, world: &mut World) -> anyhow::Result<Ver
                 .unwrap_or_default(),
             recovery: Some(took),
         },
+        notes: Vec::new(),
         lost: books.lost(),
         doubled: books.doubled,
         left: Vec::new(),

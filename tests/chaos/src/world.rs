@@ -10,6 +10,7 @@ use warmlink_tests::{Host, HostOptions, Manifest, address};
 
 use crate::load::Places;
 use crate::network::Network;
+use crate::overload;
 use crate::postgres::Postgres;
 use crate::sentinels::Sentinels;
 use crate::small::SmallDisk;
@@ -35,6 +36,8 @@ pub(crate) enum Stage {
     SmallValkey,
     /// Relays between the host and the servers.
     Relays,
+    /// The same, and few places for `urls`.
+    FewPlaces,
     /// The same in another network, each relay by a wire of its own.
     Network,
 }
@@ -45,6 +48,7 @@ const DURABLE: (&str, &str) = ("synchronous_commit", "on");
 
 /// The servers, the hosts, and what a fault leaves for its end.
 pub(crate) struct World {
+    stage: Stage,
     // First: a host complains of the loss of what it depends on.
     pub(crate) hosts: Vec<Host>,
     pub(crate) places: Places,
@@ -87,7 +91,7 @@ impl World {
                 postgres: Proxy::start_at(network.near(0), &postgres.database.authority()).await,
                 valkey: Proxy::start_at(network.near(1), &valkey.authority()).await,
             }),
-            (Stage::Relays | Stage::Standby, None) => Some(Relays {
+            (Stage::Relays | Stage::FewPlaces | Stage::Standby, None) => Some(Relays {
                 postgres: Proxy::start(&postgres.database.authority()).await,
                 valkey: Proxy::start(&valkey.authority()).await,
             }),
@@ -102,6 +106,7 @@ impl World {
             _ => None,
         };
         let mut world = Self {
+            stage,
             hosts: Vec::new(),
             places: Vec::new(),
             postgres,
@@ -145,7 +150,11 @@ impl World {
         };
         // What a host that is gone was given is taken over soon, as far as that
         // matters to a run of half a minute.
-        let manifest = Manifest::application().component_key("clicks", "stream.claim_after", "2s");
+        let mut manifest =
+            Manifest::application().component_key("clicks", "stream.claim_after", "2s");
+        if self.stage == Stage::FewPlaces {
+            manifest = manifest.component_key("urls", "in_flight", i64::from(overload::PLACES));
+        }
         let mut options = HostOptions::new(manifest)
             .database(&database)
             .valkey(&valkey)
