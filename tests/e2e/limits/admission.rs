@@ -73,6 +73,44 @@ fn beyond_the_nodes_places_every_endpoint_sheds() {
     });
 }
 
+/// Asks `it` until some are shed: whatever can wait does, then.
+async fn flood(host: &Host) -> Vec<Raw> {
+    let mut asked = Vec::new();
+    for _ in 0..10 {
+        asked.push(Raw::get(host.public(), "/it/echo").await);
+    }
+    eventually("a full queue", SOON, || async {
+        let scrape = host.metrics().await;
+        let shed = scrape.sum("warmlink_failures_total", &[("kind", "shed")]);
+        (shed >= Some(9.0)).then_some(())
+    })
+    .await;
+    asked
+}
+
+/// `it` has all of the node's places, and more is asked of it than can wait.
+async fn others_have_a_turn(limits: &str) {
+    let host = lone(limits, "in_flight = 2\nqueue = 1\nqueue_wait = \"20s\"").await;
+    let [first, second] = [hold(&host, "it", 0).await, hold(&host, "it", 1).await];
+    let crowd = flood(&host).await;
+    let mut other = Raw::get(host.public(), "/other/echo").await;
+    until_connections(&host, crowd.len() as f64 + 3.0).await;
+    release(first).await;
+    assert_eq!(other.head().await, 200);
+    release(second).await;
+}
+
+#[test]
+fn an_endpoint_with_as_many_places_as_the_node_leaves_others_a_turn() {
+    run(others_have_a_turn("in_flight = 2"));
+}
+
+#[test]
+#[ignore = "all endpoints wait in the node's one queue: one that has places left fills it"]
+fn an_endpoint_with_more_places_than_the_node_leaves_others_a_turn() {
+    run(others_have_a_turn("in_flight = 4"));
+}
+
 #[test]
 fn a_full_queue_sheds_and_those_in_it_are_served() {
     run(async {

@@ -36,6 +36,12 @@ pub(super) struct Answer {
     pub(super) came: Came,
 }
 
+impl Answer {
+    pub(super) fn took(&self) -> Duration {
+        self.ended - self.begun
+    }
+}
+
 /// How a right answer is known.
 #[derive(Clone, Debug)]
 pub(super) enum Proof {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use tokio::time::Instant;
 
 use super::TIMES;
 use super::crowd::{Answer, Came};
+use super::measure::{Measured, P99, Seen, Times, asked};
 use crate::judge::Figures;
 
 /// The slowest of a hundred that are served, of what it was without the overload.
@@ -15,61 +15,15 @@ const SLOWER: f64 = 2.0;
 const DONE: f64 = 0.8;
 /// From the overload's end until everything is served.
 const RECOVERY: Duration = Duration::from_secs(1);
-/// All that is asked for in so long has to be served for that.
-const WINDOW: Duration = Duration::from_secs(1);
 /// A load that falls short of what was to be offered by more than a tenth shows nothing.
 const OFFERED: f64 = 0.9;
-
-/// What was measured.
-#[derive(Debug)]
-pub(super) struct Seen {
-    /// By as many clients as there are places, each of which asks again when answered,
-    pub(super) capacity: Vec<Answer>,
-    /// for so long.
-    pub(super) length: Duration,
-    /// A quarter of that, then the flood, then a quarter again.
-    pub(super) flooded: Vec<Answer>,
-    /// Of the other endpoint, all the while.
-    pub(super) beside: Vec<Answer>,
-    pub(super) times: Times,
-    pub(super) guests: Guests,
-}
-
-/// When what happened.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    pub(super) flood: Instant,
-    pub(super) over: Instant,
-    /// Nothing more was asked for.
-    pub(super) end: Instant,
-}
-
-/// What the flooded component was bothered with, ever.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Guests {
-    /// Requests that were served.
-    pub(super) served: u64,
-    /// Requests that came to a guest.
-    pub(super) reached: u64,
-    /// Instances that were made,
-    pub(super) made: u64,
-    /// and how many there may be.
-    pub(super) most: u64,
-}
 
 /// What a run came to.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) figures: Figures,
-    /// The figures that have no column.
-    pub(super) note: String,
+    pub(super) measured: Measured,
     pub(super) broken: Vec<String>,
-}
-
-/// Answers a second.
-pub(super) fn rate(answers: &[Answer], length: Duration) -> f64 {
-    let served = answers.iter().filter(|it| it.came == Came::Served).count();
-    served as f64 / length.as_secs_f64()
 }
 
 /// Says which promises were broken, each once.
@@ -77,81 +31,19 @@ pub(super) fn rate(answers: &[Answer], length: Duration) -> f64 {
 /// # Errors
 /// Where there was no overload to speak of.
 pub(super) fn judge(seen: &Seen) -> anyhow::Result<Judged> {
-    let Times { flood, over, end } = seen.times;
-    let before = asked(&seen.flooded, |at| at < flood);
-    let during = asked(&seen.flooded, |at| (flood..over).contains(&at));
-    let after = asked(&seen.flooded, |at| at >= over);
-    let beside_before = asked(&seen.beside, |at| at < flood);
-    let beside_during = asked(&seen.beside, |at| (flood..over).contains(&at));
-
-    let held = (over - flood).as_secs_f64();
-    let capacity = rate(&seen.capacity, seen.length);
-    let offered = during.len() as f64 / held;
+    let measured = Measured::of(seen);
+    let Measured {
+        capacity, offered, ..
+    } = measured;
     ensure!(
         offered >= capacity * TIMES * OFFERED,
         "{offered:.0} requests a second were offered, not {TIMES} times {capacity:.0}"
     );
-    let done = seen
-        .flooded
-        .iter()
-        .filter(|it| it.came == Came::Served && (flood..over).contains(&it.ended));
-    let done = done.count() as f64 / held;
-    let usual = p99(seen.capacity.iter(), &Came::Served);
-    let served = p99(during.iter().copied(), &Came::Served);
-    let shed = p99(during.iter().copied(), &Came::Shed);
-    let recovered = recovered(&after, over, end);
-    let calm = p99(before.iter().copied(), &Came::Served);
-    let back = after.iter().copied();
-    let back = back.filter(|it| recovered.is_none_or(|from| it.begun >= from));
-    let back = p99(back, &Came::Served);
-    let beside = p99(beside_before.iter().copied(), &Came::Served);
-    let disturbed = p99(beside_during.iter().copied(), &Came::Served);
-
-    let all = || {
-        seen.capacity
-            .iter()
-            .chain(&seen.flooded)
-            .chain(&seen.beside)
-    };
-    let count = |which: fn(&Came) -> bool| all().filter(|it| which(&it.came)).count();
-    let figures = Figures {
-        asked: all().count(),
-        answered: count(|it| *it == Came::Served),
-        refused: count(|it| *it == Came::Shed),
-        failed: count(|it| matches!(it, Came::Wrong(_))),
-        slowest: all().map(Answer::took).max().unwrap_or_default(),
-        recovery: recovered.map(|moment| moment - over),
-    };
-
-    let mut broken = wrong(all());
-    let mut unserved = |answers: &mut dyn Iterator<Item = &Answer>, when: &str| {
-        let count = answers.filter(|it| it.came == Came::Shed).count();
-        if count > 0 {
-            broken.push(format!("{count} were shed {when}"));
-        }
-    };
-    unserved(&mut seen.capacity.iter(), "at capacity");
-    unserved(&mut before.iter().copied(), "before the flood");
-    unserved(&mut seen.beside.iter(), "of another endpoint");
-    let mut at_most = |what: &str, took: Option<Duration>, times: f64, of: Option<Duration>| {
-        let (Some(took), Some(of)) = (took, of) else {
-            broken.push(format!(
-                "nobody knows the p99 {what}: there is none, or none before"
-            ));
-            return;
-        };
-        if took > of.mul_f64(times) {
-            broken.push(format!(
-                "the p99 {what} was {took:.1?}, not {times} × {of:.1?}"
-            ));
-        }
-    };
-    at_most("of what was served", served, SLOWER, usual);
-    // Without any, nobody was overloaded.
-    at_most("of what was shed", shed, 1.0, usual);
-    at_most("of another endpoint", disturbed, SLOWER, beside);
-    at_most("after the flood", back, SLOWER, calm);
-    if done < capacity * DONE {
+    let figures = figures(seen, &measured);
+    let mut broken = wrong(seen);
+    broken.extend(slow(&measured));
+    if measured.done < capacity * DONE {
+        let done = measured.done;
         broken.push(format!(
             "{done:.0} requests a second were served, not {DONE} × {capacity:.0}"
         ));
@@ -163,65 +55,50 @@ pub(super) fn judge(seen: &Seen) -> anyhow::Result<Judged> {
         }
         Some(_) => {}
     }
-    let Guests {
-        served: answered,
-        reached,
-        made,
-        most,
-    } = seen.guests;
-    if reached != answered {
+    let guests = seen.guests;
+    if guests.reached != guests.served {
         broken.push(format!(
-            "{reached} requests came to a guest, {answered} were served"
+            "{} requests came to a guest, {} were served",
+            guests.reached, guests.served
         ));
     }
-    if made > most {
-        broken.push(format!("{made} instances were made, not {most}"));
+    if guests.made > guests.most {
+        broken.push(format!(
+            "{} instances were made, not {}",
+            guests.made, guests.most
+        ));
     }
-    let note = format!(
-        "of {capacity:.0}/s: offered {offered:.0}/s, served {done:.0}/s; p99 {} at capacity, {} \
-         flooded, {} shed; before and after {}, {}; beside {}, {}; {made} instances",
-        shown(usual),
-        shown(served),
-        shown(shed),
-        shown(calm),
-        shown(back),
-        shown(beside),
-        shown(disturbed),
-    );
     Ok(Judged {
         figures,
-        note,
+        measured,
         broken,
     })
 }
 
-impl Answer {
-    fn took(&self) -> Duration {
-        self.ended - self.begun
+fn all(seen: &Seen) -> impl Iterator<Item = &Answer> {
+    seen.capacity
+        .iter()
+        .chain(&seen.flooded)
+        .chain(&seen.beside)
+}
+
+fn figures(seen: &Seen, measured: &Measured) -> Figures {
+    let count = |which: fn(&Came) -> bool| all(seen).filter(|it| which(&it.came)).count();
+    let over = seen.times.over;
+    Figures {
+        asked: all(seen).count(),
+        answered: count(|it| *it == Came::Served),
+        refused: count(|it| *it == Came::Shed),
+        failed: count(|it| matches!(it, Came::Wrong(_))),
+        slowest: all(seen).map(Answer::took).max().unwrap_or_default(),
+        recovery: measured.recovered.map(|moment| moment - over),
     }
 }
 
-fn asked(answers: &[Answer], when: impl Fn(Instant) -> bool) -> Vec<&Answer> {
-    let mut found: Vec<_> = answers.iter().filter(|it| when(it.begun)).collect();
-    found.sort_by_key(|it| it.begun);
-    found
-}
-
-/// Of those that came so.
-fn p99<'a>(answers: impl Iterator<Item = &'a Answer>, came: &Came) -> Option<Duration> {
-    let mut took: Vec<_> = answers
-        .filter(|it| it.came == *came)
-        .map(Answer::took)
-        .collect();
-    took.sort_unstable();
-    let rank = (took.len() * 99).div_ceil(100);
-    took.get(rank.checked_sub(1)?).copied()
-}
-
-/// What else came than is promised, each once.
-fn wrong<'a>(answers: impl Iterator<Item = &'a Answer>) -> Vec<String> {
+/// What came that nothing promises, each once.
+fn wrong(seen: &Seen) -> Vec<String> {
     let mut found: Vec<(&str, usize)> = Vec::new();
-    for answer in answers {
+    for answer in all(seen) {
         if let Came::Wrong(what) = &answer.came {
             match found.iter_mut().find(|(known, _)| known == what) {
                 Some((_, count)) => *count += 1,
@@ -229,36 +106,70 @@ fn wrong<'a>(answers: impl Iterator<Item = &'a Answer>) -> Vec<String> {
             }
         }
     }
-    let found = found.into_iter();
-    found
+    let mut wrong: Vec<_> = found
+        .into_iter()
         .map(|(what, count)| format!("{count} × {what}"))
-        .collect()
-}
-
-/// The first moment from which on all that was asked for in [`WINDOW`] was served. The
-/// answers are in order.
-fn recovered(after: &[&Answer], over: Instant, end: Instant) -> Option<Instant> {
-    let mut from = over;
-    for answer in after {
-        if answer.came == Came::Served {
-            continue;
+        .collect();
+    let Times { calm, flood, .. } = seen.times;
+    let shed = |it: &&Answer| it.came == Came::Shed;
+    let counts = [
+        (seen.capacity.iter().filter(shed).count(), "at capacity"),
+        (
+            asked(&seen.flooded, calm..flood).filter(shed).count(),
+            "before the flood",
+        ),
+        (
+            seen.beside.iter().filter(shed).count(),
+            "of another endpoint",
+        ),
+    ];
+    for (count, which) in counts {
+        if count > 0 {
+            wrong.push(format!("{count} were shed {which}"));
         }
-        if answer.begun >= from + WINDOW {
-            break;
-        }
-        // The next one is asked for later than this.
-        from = answer.begun + Duration::from_micros(1);
     }
-    (from + WINDOW <= end).then_some(from)
+    wrong
 }
 
-fn shown(time: Option<Duration>) -> String {
-    time.map_or_else(|| "none".to_owned(), |time| format!("{time:.1?}"))
+/// What took longer than it may.
+fn slow(measured: &Measured) -> Vec<String> {
+    let rules: [(&str, Option<P99>, f64, Option<P99>); 4] = [
+        (
+            "of what was served",
+            measured.served,
+            SLOWER,
+            measured.usual,
+        ),
+        // Without any, nobody was overloaded.
+        ("of what was shed", measured.shed, 1.0, measured.usual),
+        (
+            "of another endpoint",
+            measured.disturbed,
+            SLOWER,
+            measured.beside,
+        ),
+        ("after the flood", measured.back, SLOWER, measured.before),
+    ];
+    let mut slow = Vec::new();
+    for (what, took, times, of) in rules {
+        let (Some(took), Some(of)) = (took, of) else {
+            slow.push(format!(
+                "there is no p99 {what}, or nothing to hold it against"
+            ));
+            continue;
+        };
+        if took.middle > of.middle.mul_f64(times) {
+            slow.push(format!("the p99 {what} was {took}, not {times} × {of}"));
+        }
+    }
+    slow
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::measure::Guests;
     use super::*;
+    use tokio::time::Instant;
 
     /// A second at capacity, one of calm, two of flood, two of calm.
     struct Run {
@@ -283,6 +194,8 @@ mod tests {
                     flooded: Vec::new(),
                     beside: Vec::new(),
                     times: Times {
+                        busy: zero,
+                        calm: zero,
                         flood: at(1_000),
                         over: at(3_000),
                         end: at(5_000),
@@ -393,29 +306,50 @@ mod tests {
         run.breaks("at capacity");
     }
 
+    /// A moment in each piece of the flood, or of what follows it.
+    fn pieces(from: u64) -> impl Iterator<Item = u64> {
+        (0..5).map(move |number| from + 200 + number * 400)
+    }
+
     #[test]
     fn each_kind_of_answer_has_its_time() {
         let mut run = Run::new();
-        for _ in 0..3 {
-            run.flooded(DURING, 81, Came::Served);
+        for begun in pieces(1_000) {
+            run.flooded(begun, 81, Came::Served);
         }
-        run.breaks("of what was served was 81.0ms, not 2 × 40.0ms");
+        run.breaks("of what was served was 81.0 ms");
         let mut run = Run::new();
-        for _ in 0..10 {
-            run.flooded(DURING, 41, Came::Shed);
+        // Of 160 in each.
+        for begun in pieces(1_000).chain(pieces(1_001)) {
+            run.flooded(begun, 41, Came::Shed);
         }
-        run.breaks("of what was shed");
+        run.breaks("of what was shed was 41.0 ms");
         let mut run = Run::new();
-        for _ in 0..2 {
-            run.beside(DURING, 81, Came::Served);
-            run.flooded(AFTER, 80, Came::Served);
+        for begun in pieces(1_000) {
+            run.beside(begun, 81, Came::Served);
         }
-        run.breaks("of another endpoint");
+        run.breaks("of another endpoint was 81.0 ms");
         let mut run = Run::new();
-        for _ in 0..2 {
-            run.flooded(AFTER, 81, Came::Served);
+        for begun in pieces(3_000) {
+            run.flooded(begun, 81, Came::Served);
         }
-        run.breaks("after the flood");
+        run.breaks("after the flood was 81.0 ms");
+    }
+
+    #[test]
+    fn what_holds_up_everything_now_and_then_is_not_the_hosts() {
+        let mut run = Run::new();
+        for begun in pieces(1_000).take(2) {
+            run.flooded(begun, 500, Came::Served);
+            run.beside(begun, 500, Came::Served);
+        }
+        let judged = run.judged();
+        assert!(judged.broken.is_empty(), "{:?}", judged.broken);
+        assert_eq!(judged.figures.slowest, Duration::from_millis(500));
+        for begun in pieces(1_000).take(3) {
+            run.flooded(begun, 500, Came::Served);
+        }
+        run.breaks("of what was served was 500.0 ms");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod judge;
+mod measure;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::leaks::{GAUGES, OWN_GAUGES, Rest, left_by};
 use crate::run::{Extent, Verdict};
 use crate::world::World;
 use crowd::{Asker, Proof};
-use judge::{Guests, Judged, Seen, Times, judge};
+use judge::{Judged, judge};
+use measure::{Guests, Seen, Times, rate};
 
 /// What there is too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ const STEP: usize = 7;
 const GENTLE: f64 = 20.0;
 /// The distance to the servers, in each direction.
 const AWAY: Lag = Lag {
-    delay: Duration::from_millis(15),
+    delay: Duration::from_millis(30),
     lost: 0.0,
     again: Duration::ZERO,
 };
@@ -154,9 +156,10 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
         flooded.again_and_again(PLACES, extent.before / 4),
         beside.again_and_again(1, extent.before / 4),
     );
+    let busy = Instant::now();
     let capacity = flooded.again_and_again(PLACES, extent.before).await;
-    let rate = judge::rate(&capacity, extent.before);
-    ensure!(rate > 0.0, "nothing was answered before the flood");
+    let capable = rate(&capacity, extent.before);
+    ensure!(capable > 0.0, "nothing was answered before the flood");
 
     let calm = Instant::now();
     let flood = calm + extent.before * 2;
@@ -165,9 +168,9 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
     let (parts, beside_them) = tokio::join!(
         async {
             tokio::join!(
-                flooded.at_rate(rate * CALM, calm, flood),
-                flooded.at_rate(rate * TIMES, flood, over),
-                flooded.at_rate(rate * CALM, over, end),
+                flooded.at_rate(capable * CALM, calm, flood),
+                flooded.at_rate(capable * TIMES, flood, over),
+                flooded.at_rate(capable * CALM, over, end),
             )
         },
         beside.at_rate(GENTLE, calm, end),
@@ -186,7 +189,13 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
         length: extent.before,
         flooded: [parts.0, parts.1, parts.2].concat(),
         beside: beside_them,
-        times: Times { flood, over, end },
+        times: Times {
+            busy,
+            calm,
+            flood,
+            over,
+            end,
+        },
         guests: Guests {
             served: flooded.served(),
             reached,
@@ -196,13 +205,13 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
     };
     let Judged {
         figures,
-        note,
+        measured,
         mut broken,
     } = judge(&seen)?;
     broken.extend(left.iter().map(|what| format!("left behind: {what}")));
     Ok(Verdict {
         figures,
-        notes: vec![note],
+        notes: vec![measured.to_string()],
         left,
         broken,
         ..Verdict::default()
