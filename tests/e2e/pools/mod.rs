@@ -4,6 +4,7 @@ mod away;
 mod bounds;
 mod degraded;
 mod fairness;
+mod far;
 mod isolation;
 mod near;
 mod replace;
