@@ -106,7 +106,6 @@ fn an_endpoint_with_as_many_places_as_the_node_leaves_others_a_turn() {
 }
 
 #[test]
-#[ignore = "all endpoints wait in the node's one queue: one that has places left fills it"]
 fn an_endpoint_with_more_places_than_the_node_leaves_others_a_turn() {
     run(others_have_a_turn("in_flight = 4"));
 }

@@ -21,7 +21,6 @@ const AWAY: Duration = Duration::from_millis(30);
 const BAD: Duration = Duration::from_millis(60);
 
 #[test]
-#[ignore = "a statement that was slow twice is quick again only within 50 ms, the way included"]
 fn a_bad_moment_of_a_server_that_is_far_away_does_not_stick() {
     run(async {
         let database = Database::create().await;
