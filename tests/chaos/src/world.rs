@@ -153,7 +153,7 @@ impl World {
         let mut manifest =
             Manifest::application().component_key("clicks", "stream.claim_after", "2s");
         if self.stage == Stage::FewPlaces {
-            manifest = manifest.component_key("urls", "in_flight", i64::from(overload::PLACES));
+            manifest = manifest.component_key("urls", "in_flight", i64::from(overload::READS));
         }
         let mut options = HostOptions::new(manifest)
             .database(&database)

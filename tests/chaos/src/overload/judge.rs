@@ -17,6 +17,9 @@ const DONE: f64 = 0.8;
 const RECOVERY: Duration = Duration::from_secs(1);
 /// A load that falls short of what was to be offered by more than a tenth shows nothing.
 const OFFERED: f64 = 0.9;
+/// Where even at capacity the slowest of a hundred take so many times what the work
+/// takes, they wait for the machine and not for a place.
+const BUSY: f64 = 2.0;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -39,6 +42,13 @@ pub(super) fn judge(seen: &Seen) -> anyhow::Result<Judged> {
         offered >= capacity * TIMES * OFFERED,
         "{offered:.0} requests a second were offered, not {TIMES} times {capacity:.0}"
     );
+    if let Some(usual) = measured.usual {
+        let work = seen.work;
+        ensure!(
+            usual.middle <= work.mul_f64(BUSY),
+            "this machine is busy: work of {work:?} took {usual} at capacity"
+        );
+    }
     let figures = figures(seen, &measured);
     let mut broken = wrong(seen);
     broken.extend(slow(&measured));
@@ -191,6 +201,7 @@ mod tests {
                 seen: Seen {
                     capacity: Vec::new(),
                     length: Duration::from_secs(1),
+                    work: Duration::from_millis(30),
                     flooded: Vec::new(),
                     beside: Vec::new(),
                     times: Times {
@@ -374,6 +385,13 @@ mod tests {
             answer.came = Came::Served;
         }
         run.breaks("of what was shed");
+    }
+
+    #[test]
+    fn a_busy_machine_says_nothing() {
+        let mut run = Run::new();
+        run.seen.work = Duration::from_millis(19);
+        assert!(judge(&run.seen).is_err());
     }
 
     #[test]

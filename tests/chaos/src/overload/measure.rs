@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub(super) capacity: Vec<Answer>,
     /// for so long.
     pub(super) length: Duration,
+    /// The longest that the work itself takes, where nothing else is in its way.
+    pub(super) work: Duration,
     /// A quarter of that, then the flood, then a quarter again.
     pub(super) flooded: Vec<Answer>,
     /// Of the other endpoint, all the while.

@@ -33,8 +33,10 @@ pub(crate) enum Scarce {
     Database,
 }
 
-/// Of the endpoint that is flooded. The length of the queue is left at its default.
-pub(crate) const PLACES: u32 = 16;
+/// Of the guest that is flooded. The length of the queue is left at its default.
+const PLACES: u32 = 16;
+/// Of `urls`: as many as there are connections to the database.
+pub(crate) const READS: u32 = 8;
 /// Of the node, beyond these.
 const SPARE: u32 = 4;
 /// An instance is used by one core alone, so each may come to need as many as there
@@ -43,14 +45,14 @@ const CORES: u32 = 2;
 /// How long the guest takes for an answer, in milliseconds, without using a core: two
 /// can then ask for much more than is answered. Some take longer than others: places
 /// that all are held equally long come free all at once, as they were taken.
-const WORK: RangeInclusive<usize> = 20..=50;
+const WORK: RangeInclusive<u64> = 20..=50;
 /// Prime to how many these are, so that each comes in turn.
 const STEP: usize = 7;
 /// How often the other endpoint is asked, in a second.
 const GENTLE: f64 = 20.0;
 /// The distance to the servers, in each direction.
 const AWAY: Lag = Lag {
-    delay: Duration::from_millis(30),
+    delay: Duration::from_millis(20),
     lost: 0.0,
     again: Duration::ZERO,
 };
@@ -67,6 +69,9 @@ struct Scene<'a> {
     host: &'a Host,
     /// The component that is flooded.
     component: &'static str,
+    places: u32,
+    /// What an answer of it takes at most.
+    work: Duration,
     /// What it has to have none of at rest.
     gauges: &'static [&'static str],
     flooded: Arc<Asker>,
@@ -100,6 +105,8 @@ async fn guests(node: &str, extent: Extent) -> anyhow::Result<Verdict> {
     let scene = Scene {
         host: &host,
         component: "flooded",
+        places: PLACES,
+        work: Duration::from_millis(*WORK.end()),
         gauges: OWN_GAUGES,
         flooded: asker("flooded"),
         beside: asker("beside"),
@@ -111,7 +118,7 @@ async fn guests(node: &str, extent: Extent) -> anyhow::Result<Verdict> {
 
 /// What a guest is asked for in turn.
 fn work(name: &str) -> Vec<String> {
-    let times: Vec<usize> = WORK.collect();
+    let times: Vec<u64> = WORK.collect();
     let in_turn = (0..times.len()).map(|it| times[it * STEP % times.len()]);
     in_turn
         .map(|millis| format!("/{name}/sleep?ms={millis}"))
@@ -135,6 +142,8 @@ async fn database(extent: Extent, world: &World) -> anyhow::Result<Verdict> {
     let scene = Scene {
         host,
         component: "urls",
+        places: READS,
+        work: AWAY.delay * 2,
         gauges: GAUGES,
         flooded: Asker::new(host.public(), read, Proof::Body(target.clone())),
         beside: Asker::new(host.public(), visit, Proof::Location(target)),
@@ -153,11 +162,11 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
     // Every connection that is needed, and every instance, is there before it counts.
     flooded.open(CONNECTIONS).await?;
     tokio::join!(
-        flooded.again_and_again(PLACES, extent.before / 4),
+        flooded.again_and_again(scene.places, extent.before / 4),
         beside.again_and_again(1, extent.before / 4),
     );
     let busy = Instant::now();
-    let capacity = flooded.again_and_again(PLACES, extent.before).await;
+    let capacity = flooded.again_and_again(scene.places, extent.before).await;
     let capable = rate(&capacity, extent.before);
     ensure!(capable > 0.0, "nothing was answered before the flood");
 
@@ -187,6 +196,7 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
     let seen = Seen {
         capacity,
         length: extent.before,
+        work: scene.work,
         flooded: [parts.0, parts.1, parts.2].concat(),
         beside: beside_them,
         times: Times {
@@ -200,7 +210,7 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
             served: flooded.served(),
             reached,
             made: of_component(host, "warmlink_instantiations_total", scene.component).await,
-            most: u64::from(PLACES * CORES),
+            most: u64::from(scene.places * CORES),
         },
     };
     let Judged {
