@@ -183,7 +183,7 @@ impl Compiler {
 
     fn path(&self, digest: &str) -> PathBuf {
         self.folder
-            .join(format!("{digest}-{}.cwasm", self.compatibility))
+            .join(format!("{digest}-{}.sealed", self.compatibility))
     }
 
     fn store(&self, path: &Path, compiled: &[u8]) -> std::io::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use warmlink_tests::runtime::run_within;
 
 use crate::run::{Extent, run};
-use crate::scenario::named;
+use crate::scenario::{Deed, named};
 use crate::world::{Stage, World};
 
 /// The last of them ends the host.
@@ -18,6 +18,9 @@ const OVERLOAD: Extent = Extent {
     after: Duration::from_millis(2_100),
 };
 
+/// Another process that is busy for a moment makes one void, not so many.
+const TRIES: usize = 3;
+
 #[test]
 fn the_promises_that_all_else_rests_on_are_kept() {
     run_within(Duration::from_secs(120), async {
@@ -26,7 +29,13 @@ fn the_promises_that_all_else_rests_on_are_kept() {
         let short = SHORT.map(|name| (name, Extent::SHORT));
         for (name, extent) in [("overload-endpoint", OVERLOAD)].into_iter().chain(short) {
             let scenario = named(name).unwrap();
-            let verdict = Box::pin(run(scenario, extent, &mut world)).await;
+            let mut verdict = Box::pin(run(scenario, extent, &mut world)).await;
+            for _ in 1..TRIES {
+                // Of one that could not be carried out nothing is known.
+                if verdict.is_err() && matches!(scenario.what, Deed::Overload(_)) {
+                    verdict = Box::pin(run(scenario, extent, &mut world)).await;
+                }
+            }
             let verdict = verdict.unwrap();
             println!("{name}: {:?} {:?}", verdict.figures, verdict.notes);
             broken.extend(

@@ -10,7 +10,7 @@ use warmlink_tests::proxy::Proxy;
 use warmlink_tests::raw::Raw;
 use warmlink_tests::revisions::named;
 use warmlink_tests::services::{Wanted, signal};
-use warmlink_tests::{Control, Database, Host, HostOptions, Manifest, eventually, run};
+use warmlink_tests::{Control, Database, Host, HostOptions, Manifest, eventually, process, run};
 
 use super::{LIMITS, name};
 
@@ -289,11 +289,12 @@ fn when_one_node_refuses_nobody_has_served_the_new_code() {
         let url = database.control_url();
         let nodes = ["a", "b"].map(|node| Host::start(options(node, url, "")));
         let mut hosts = join_all(nodes).await;
-        // Its compile cache cannot be written to, so it cannot load what is new.
+        // It has too few descriptors left to start a compiler, and nothing compiled.
         let refusing = options("c", url, "").env("WARMLINK_CACHE", "cache-of-its-own");
         let refusing = Host::start(refusing).await;
-        let cache = refusing.folder().join("cache-of-its-own");
-        lock_away(&cache);
+        let few = refusing.open_files() as u64 + FOR_CLIENTS;
+        let (_, at_most) = process::descriptor_limits(refusing.pid());
+        assert!(process::limit_descriptors(refusing.pid(), few, at_most));
         hosts.push(refusing);
 
         let reply = Control::of(&hosts[0])
@@ -401,9 +402,5 @@ fn state_that_another_token_signed_is_not_run() {
     });
 }
 
-/// Makes a folder one that nothing can be put into, root's own processes
-/// included: its place is taken by a file.
-fn lock_away(cache: &std::path::Path) {
-    std::fs::remove_dir_all(cache).unwrap();
-    std::fs::write(cache, b"").unwrap();
-}
+/// Fewer than the six that a child with three pipes takes while it is started.
+const FOR_CLIENTS: u64 = 4;

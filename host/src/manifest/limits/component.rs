@@ -41,7 +41,7 @@ const REUSE: NonZeroU32 = NonZeroU32::MIN;
 
 /// Requests of one component at once. Half of the node's: one component that is
 /// stuck leaves room for all others.
-const COMPONENT_IN_FLIGHT: NonZeroU32 = count(512);
+const COMPONENT_IN_FLIGHT: NonZeroU32 = count(1024);
 
 /// Linear memory of an instance. Guests in Rust stay below 4 MiB; this leaves
 /// room for buffered bodies and interpreters.

@@ -11,9 +11,9 @@ use crate::manifest::reader::Table;
 use crate::manifest::spec::{as_duration, as_size};
 
 /// Requests that a node works on at once. Each has at most one instance, and an
-/// instance's memory is reserved ahead: a thousand of the default size is 64 GiB
+/// instance's memory is reserved ahead: two thousand of the default size are 128 GiB
 /// of addresses, and no memory until it is touched.
-const NODE_IN_FLIGHT: NonZeroU32 = count(1024);
+const NODE_IN_FLIGHT: NonZeroU32 = count(2048);
 
 /// How long they may wait. A client that gets its 503 within a second can still
 /// try another node.

@@ -71,16 +71,14 @@ impl Text {
         }
     }
 
-    /// It took `run` on the server. A quick run wins back what a slow one
-    /// lost, so that a bad moment of the server does not stick.
+    /// It took `run` on the server. A run that is not slow wins back what a slow one
+    /// lost, so that a bad moment of the server, or of the way there, does not stick.
     pub(super) fn note_run(&self, run: Duration, slow: Duration) {
         let score = self.slow.load(Ordering::Relaxed);
         let new = if run >= slow {
             SLOW_RUNS.min(score + 1)
-        } else if run < slow / 2 {
-            score.saturating_sub(1)
         } else {
-            score
+            score.saturating_sub(1)
         };
         // Two callers at once may lose one count of two, which is harmless.
         if new != score {
@@ -210,8 +208,6 @@ mod tests {
         text.note_run(SLOW * 9, SLOW);
         assert!(text.is_heavy());
         text.note_run(SLOW * 2 / 3, SLOW);
-        assert!(text.is_heavy());
-        text.note_run(SLOW / 10, SLOW);
         assert!(!text.is_heavy());
     }
 
