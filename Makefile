@@ -50,7 +50,7 @@ yardstick: setup
 	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
 	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
 
-chaos: setup host components ## What it depends on is taken away under load, 10 minutes (ONLY=postgres-frozen,valkey-killed ALLOW_SKIP=1)
+chaos: setup host components ## What it depends on is taken away under load, 7 minutes (ONLY=postgres-frozen,valkey-killed ALLOW_SKIP=1)
 	$(RELEASE) -p chaos
 	target/release/chaos $(if $(ONLY),--only $(ONLY))
 
