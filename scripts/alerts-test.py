@@ -45,6 +45,8 @@ FROZEN = BURNT | {
     "WarmlinkStreamLag",
     "WarmlinkRepairsStopped",
     "WarmlinkInstancesFailing",
+    # Which is on the same server.
+    "WarmlinkControlAway",
 }
 
 

@@ -33,7 +33,7 @@ WINDOW = """\
         expr: |-
           sum by (job) (rate(warmlink_requests_total{job="warmlink", component!~"clicks|repair"}[@]))
           + on (job)
-          (sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@])) or 0 * sum by (job) (up{job="warmlink"}))
+          sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@]))
       - record: job:warmlink_slo_burn:rate@
         labels:
           slo: availability
@@ -41,7 +41,7 @@ WINDOW = """\
           (
             sum by (job) (rate(warmlink_requests_total{job="warmlink", component!~"clicks|repair", class="ServerError"}[@]))
             + on (job)
-            (sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@])) or 0 * sum by (job) (up{job="warmlink"}))
+            sum by (job) (rate(warmlink_failures_total{job="warmlink", kind="shed"}[@]))
           )
           / on (job)
           job:warmlink_slo_requests:rate@{slo="availability"}
