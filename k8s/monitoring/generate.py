@@ -4,7 +4,7 @@
     generate.py            writes dashboards/*.json and rules/windows.yaml
     generate.py --check    fails where a file is not what this makes
 
-The descriptions are in boards.py (with parts.py) and slo.py. The standard library alone.
+The descriptions are in board_*.py (with parts.py) and slo.py. The standard library alone.
 """
 
 import json

@@ -1,8 +1,11 @@
-"""What dashboards are written with: queries of the host's metrics, and panels."""
+"""What dashboards are written with: queries of the host's metrics, and panels.
+`$__rate_interval`, `$instance` and `$component` are Grafana's."""
 
 AT = 'job="warmlink", instance=~"$instance"'
 OF = AT + ', component=~"$component"'
 PUBLIC = AT + ', component=~"$component", component!~"clicks|repair"'
+# What the process takes, in cores.
+CPU = f"rate(process_cpu_seconds_total{{{AT}}}[$__rate_interval])"
 
 
 def rate(metric, labels=AT):

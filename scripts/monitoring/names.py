@@ -119,11 +119,6 @@ class Known:
     def add_declared(self):
         """Values of closed sets that are exported when they first happen, as the
         host's source has them."""
-        kinds = re.findall(
-            r'=> "([a-z_]+)",', between("host/src/error.rs", "fn label", "fn client_text")
-        )
-        for kind in kinds:
-            self.add("warmlink_failures_total", {"kind": kind})
         causes = re.findall(
             r"^    ([A-Z][a-zA-Z]+),", between("host/src/telemetry/swaps.rs", "enum RollbackCause", "\n}"), re.M
         )
