@@ -49,6 +49,8 @@ impl Collector for Observed {
     }
 }
 
+type Read = fn(&Admission) -> usize;
+
 struct Gauges<'a, 'e>(&'a mut DescriptorEncoder<'e>);
 
 impl Gauges<'_, '_> {
@@ -80,7 +82,7 @@ impl Gauges<'_, '_> {
 
     fn endpoints(&mut self, live: &LiveTable) -> fmt::Result {
         let table = live.pin();
-        let kinds: [(&str, &str, fn(&Admission) -> usize); 2] = [
+        let kinds: [(&str, &str, Read); 2] = [
             (
                 "in_flight_limit",
                 "Most requests in flight",

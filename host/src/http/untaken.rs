@@ -13,8 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// A guest's body; none once it was given up.
-pub type Rest = Arc<Mutex<Option<GuestBody>>>;
+/// A body that is shared with whoever may give it up; none once that was done.
+pub type Shared<B> = Arc<Mutex<Option<B>>>;
+
+/// A guest's.
+pub type Rest = Shared<GuestBody>;
 
 /// A piece of a body that was handed out.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub struct Untaken<B = GuestBody>(Mutex<Pieces<B>>);
 struct Pieces<B> {
     handed_out: u64,
     /// By number, and so by age.
-    left: BTreeMap<u64, (Instant, Arc<Mutex<Option<B>>>)>,
+    left: BTreeMap<u64, (Instant, Shared<B>)>,
 }
 
 impl<B> Default for Untaken<B> {
@@ -42,11 +45,11 @@ impl<B> Default for Untaken<B> {
 
 impl<B> Untaken<B> {
     /// A piece of `body` goes out now.
-    pub fn hand_out(&self, body: Arc<Mutex<Option<B>>>) -> Piece {
+    pub fn hand_out(&self, body: Shared<B>) -> Piece {
         self.hand_out_at(body, Instant::now())
     }
 
-    fn hand_out_at(&self, body: Arc<Mutex<Option<B>>>, now: Instant) -> Piece {
+    fn hand_out_at(&self, body: Shared<B>, now: Instant) -> Piece {
         let mut pieces = self.0.lock();
         pieces.handed_out += 1;
         let number = pieces.handed_out;
@@ -78,7 +81,7 @@ impl<B> Untaken<B> {
         self.0.lock().left.values().next().map(|(since, _)| *since)
     }
 
-    fn left_since(&self, then: Instant) -> Option<Arc<Mutex<Option<B>>>> {
+    fn left_since(&self, then: Instant) -> Option<Shared<B>> {
         let mut pieces = self.0.lock();
         let oldest = pieces.left.first_entry()?;
         (oldest.get().0 <= then).then(|| oldest.remove().1)
