@@ -281,7 +281,7 @@ mod tests {
         for (block, wanted) in [
             (&[0x89, 0x61][..], "204"),
             (&[0x48, 0x83, 0x69, 0x90, 0xff], "431"),
-            (&[0x48, 0x82, 0x10, 0x03], "200"),
+            (&[0x48, 0x82, 0x10, 0x01], "200"),
         ] {
             assert_eq!(status(block), wanted);
         }
