@@ -66,13 +66,19 @@ for name, columns in COLUMNS.items():
     schemathesis.openapi.format(f"{name}-csv", rows.map(partial(written, list(columns))))
 
 
+LARGEST = 1e300
+
+
 def whole(value):
     """JSON Schema takes 1.0 for an integer, and this API does not."""
     if isinstance(value, dict):
         return {key: whole(member) for key, member in value.items()}
     if isinstance(value, list):
         return [whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, float) and value.is_integer():
+        # Written out, the largest doubles are infinite to the API's reader of JSON.
+        return int(max(-LARGEST, min(value, LARGEST)))
+    return value
 
 
 CODES = []
