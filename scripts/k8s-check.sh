@@ -94,8 +94,6 @@ check() {
         failed=1
     }
 }
-export BIND=127.0.0.1 VALKEY_PASSWORD=check VALKEY_0=127.0.0.1 VALKEY_1=127.0.0.2 VALKEY_2=127.0.0.3
-check haproxy -c -f k8s/components/valkey/files/haproxy.cfg
 # Debian's are built without the discovery by Kubernetes, and older than `url_file`.
 sed '/kubernetes_sd_configs:/,/own_namespace:/d' k8s/components/monitoring/files/prometheus.yml \
     >"$out/prometheus.yml"

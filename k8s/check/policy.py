@@ -165,8 +165,10 @@ def no_rights(manifests, _):
 # --- secrets ---------------------------------------------------------------------
 
 SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|ACCESS_KEY|PRIVATE_KEY", re.I)
-# A password in a URL that is not a reference to a variable.
-SECRET_URL = re.compile(r"[a-z]+://[^\s:/@]*:(?!\$[({])[^\s@/]+@", re.I)
+# A password in a URL, or in its options, that is not a reference to a variable.
+SECRET_URL = re.compile(
+    r"[a-z]+://(?:[^\s:/@]*:(?!\$[({])[^\s@/]+@|\S*[?&]\w*password=(?!\$[({]))", re.I
+)
 
 
 @rule

@@ -130,6 +130,12 @@ def _(objects):
     variable(objects, "DATABASE_URL")["value"] = "postgres://u:hunter2@db/w"
 
 
+@breaks("secrets_by_reference", "a password in a URL's options")
+def _(objects):
+    it = variable(objects, "VALKEY_URL")
+    it["value"] = it["value"].replace("sentinel_password=$(VALKEY_PASSWORD)", "sentinel_password=hunter2")
+
+
 @breaks("secrets_by_reference", "a password in a ConfigMap")
 def _(objects):
     add(objects, "ConfigMap", "more", data={"a.yml": "url: redis://:hunter2@valkey:6379"})
@@ -139,7 +145,7 @@ simple("services_lead_somewhere", "no pod", lambda it: service("warmlink")(it)["
 simple("services_lead_somewhere", "no port", lambda it: service("grafana")(it)["ports"][0], "targetPort", "web")
 simple("admin_behind_no_service", "by name", lambda it: service("warmlink")(it)["ports"][0], "targetPort", "admin")
 simple("admin_behind_no_service", "by number", lambda it: service("warmlink")(it)["ports"][0], "targetPort", 3001)
-simple("network_policies_match", "selects nothing", policy_of("valkey-proxy"), "podSelector", {"matchLabels": {"app": "x"}})
+simple("network_policies_match", "selects nothing", policy_of("valkey-sentinel-from-warmlink"), "podSelector", {"matchLabels": {"app": "x"}})
 simple("network_policies_match", "a peer that is not there", lambda it: policy_of("warmlink-to-valkey")(it)["egress"][0]["to"][0], "podSelector", {"matchLabels": {"app": "redis"}})
 simple("network_policies_match", "a stranger's namespace", lambda it: policy_of("traefik-to-warmlink")(it)["ingress"][0]["from"][0], "namespaceSelector", {"matchLabels": {"kubernetes.io/metadata.name": "default"}})
 simple("network_policies_match", "everybody", lambda it: policy_of("grafana")(it), "ingress", [{"ports": [{"port": 3000}]}])

@@ -7,8 +7,8 @@ is_primary() { timeout 2 valkey-cli -h "$1" --raw info replication | grep -q '^r
 
 is_primary "${BIND:-127.0.0.1}" || exit 0
 for sentinel in $SENTINELS; do
-    if timeout 2 valkey-cli -h "$sentinel" -p 26379 --raw sentinel failover warmlink |
-        grep -q '^OK'; then
+    if REDISCLI_AUTH="$SENTINEL_PASSWORD" timeout 2 \
+        valkey-cli -h "$sentinel" -p 26379 --raw sentinel failover warmlink | grep -q '^OK'; then
         break
     fi
 done

@@ -2,7 +2,8 @@
 # Starts a sentinel, which keeps what it knows in its own configuration.
 #
 # ME: this sentinel's name. FIRST: the primary of a cluster that never ran.
-# VALKEY_PASSWORD: of all of them. BIND, DATA: where it listens and writes.
+# VALKEY_PASSWORD: of the servers, and of hosts, who may only ask who is primary.
+# SENTINEL_PASSWORD: of the sentinels. BIND, DATA: where it listens and writes.
 set -eu
 DATA="${DATA:-/data}"
 conf="$DATA/sentinel.conf"
@@ -27,7 +28,8 @@ bind ${BIND:-* -::*}
 port 26379
 dir $DATA
 protected-mode no
-requirepass $VALKEY_PASSWORD
+requirepass $SENTINEL_PASSWORD
+user warmlink on >$VALKEY_PASSWORD -@all +auth +hello +ping +client|setinfo +sentinel|get-master-addr-by-name
 sentinel announce-ip $ME
 sentinel auth-pass warmlink $VALKEY_PASSWORD
 sentinel failover-timeout warmlink 10000

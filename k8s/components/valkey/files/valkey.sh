@@ -2,19 +2,26 @@
 # Starts a Valkey in the place that the sentinels give it.
 #
 # ME: this server's name, as the others know it. SERVERS, SENTINELS: the names of all.
-# VALKEY_PASSWORD: of all of them. BIND, DATA, RUN: where it listens and writes.
+# VALKEY_PASSWORD: of the servers. SENTINEL_PASSWORD: of the sentinels.
+# BIND, DATA, RUN: where it listens and writes.
 set -eu
 DATA="${DATA:-/data}"
 RUN="${RUN:-/run/valkey}"
 
 export REDISCLI_AUTH="$VALKEY_PASSWORD"
 ask() { timeout 2 valkey-cli --raw "$@" 2>/dev/null; }
+ask_sentinel() {
+    host=$1
+    shift
+    REDISCLI_AUTH="$SENTINEL_PASSWORD" timeout 2 \
+        valkey-cli --raw -h "$host" -p 26379 sentinel "$@" 2>/dev/null
+}
 
 # What two of three sentinels agree on. They keep it on disk, so it outlasts a power cut; a
 # server that took its own word for it could come back as a second primary with old data.
 primary() {
     for sentinel in $SENTINELS; do
-        ask -h "$sentinel" -p 26379 sentinel get-master-addr-by-name warmlink | head -n 1
+        ask_sentinel "$sentinel" get-master-addr-by-name warmlink | head -n 1
     done | sort | uniq -c | awk '$1 >= 2 { print $2; exit }'
 }
 
@@ -31,7 +38,7 @@ replaced() {
     done
     [ "$alive" = yes ] || return 1
     for sentinel in $SENTINELS; do
-        case "$(ask -h "$sentinel" -p 26379 sentinel master warmlink | grep -A 1 '^flags$')" in
+        case "$(ask_sentinel "$sentinel" master warmlink | grep -A 1 '^flags$')" in
         *o_down* | *failover_in_progress*) return 0 ;;
         esac
     done
