@@ -17,7 +17,7 @@ pub(super) struct Seeker {
     target: Target,
     service: String,
     sentinels: Vec<Client>,
-    /// The one that knew last: it is asked first.
+    /// The one that knew last: it is asked first, until what it says is found wrong.
     good: AtomicUsize,
     /// How long each has to answer.
     patience: Duration,
@@ -47,7 +47,7 @@ impl Seeker {
     /// What the last one met, where none does.
     pub(super) async fn primary(&self) -> Result<Client, ConnectError> {
         let count = self.sentinels.len();
-        let first = self.good.load(Ordering::Relaxed);
+        let first = self.good.load(Ordering::Relaxed) % count.max(1);
         let mut failed = ConnectError::transient("no sentinel is named");
         for turn in 0..count {
             let at = (first + turn) % count;
@@ -66,6 +66,12 @@ impl Seeker {
             cause: cause.into(),
             ..failed
         })
+    }
+
+    /// What was said last led to no primary: the next one is asked first from now on.
+    /// A sentinel that is cut off from the others goes on naming the server that was.
+    pub(super) fn distrust(&self) {
+        self.good.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn ask(&self, sentinel: &Client) -> Result<(String, u16), ConnectError> {

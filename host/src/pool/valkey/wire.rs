@@ -126,13 +126,16 @@ impl Connector {
             wire.ping().await?;
             Ok(wire)
         };
-        match timeout(self.connect_timeout, attempt).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ConnectError::transient(format!(
+        let outcome = timeout(self.connect_timeout, attempt).await;
+        if let (Server::Primary(seeker), Ok(Err(_)) | Err(_)) = (&self.server, &outcome) {
+            seeker.distrust();
+        }
+        outcome.unwrap_or_else(|_| {
+            Err(ConnectError::transient(format!(
                 "no connection within {:?}",
                 self.connect_timeout
-            ))),
-        }
+            )))
+        })
     }
 }
 

@@ -66,6 +66,10 @@ impl Fake {
         format!("redis://{}", self.address)
     }
 
+    pub(super) fn place(&self) -> String {
+        self.address.to_string()
+    }
+
     pub(super) fn set(&self, mode: Mode) {
         self.shared.mode.send_replace(mode);
     }
@@ -225,6 +229,20 @@ impl Store {
                 let value = ((*value).to_owned(), -1);
                 self.values.insert((*key).to_owned(), value);
                 "+OK\r\n".into()
+            }
+            // A sentinel's: the place is kept under the service's name.
+            ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service] => {
+                let place = self
+                    .values
+                    .get(*service)
+                    .and_then(|(place, _)| place.split_once(':'));
+                place.map_or("_\r\n".into(), |(host, port)| {
+                    format!("*2\r\n{}{}", bulk(host), bulk(port))
+                })
+            }
+            ["ROLE"] => {
+                let role = self.values.get("role").map_or("master", |(role, _)| role);
+                format!("*1\r\n{}", bulk(role))
             }
             ["FLUSHALL"] => {
                 self.values.clear();

@@ -63,6 +63,27 @@ async fn every_caller_gets_its_own_reply() {
 }
 
 #[tokio::test]
+async fn a_sentinel_that_names_the_old_primary_is_not_the_only_one_that_is_asked() {
+    let [stale, fresh, old, new] = [(); 4].map(|()| Fake::start(Mode::Serve));
+    let (stale, fresh, old, new) = futures::join!(stale, fresh, old, new);
+    old.put("role", "slave");
+    new.put("name", "new");
+    stale.put("links", &old.place());
+    fresh.put("links", &new.place());
+    let url = format!("redis-sentinel://{},{}#links", stale.place(), fresh.place());
+    let settings = Settings {
+        connections: NonZeroUsize::MIN,
+        ..Settings::default()
+    };
+    let target = Target::parse(&url).unwrap();
+    let pool = ValkeyPool::new(target, settings, Placement::here(), &Metrics::default());
+    pool.warm(soon()).await.unwrap();
+    let name = pool.command(&cmd("GET name"), soon()).await.unwrap();
+    assert_eq!(name, text("new"));
+    assert!(old.seen().accepted > 0, "the other was asked at first");
+}
+
+#[tokio::test]
 async fn a_command_sent_at_once_waits_for_the_first_connection() {
     let fake = Fake::start(Mode::Serve).await;
     let pool = pool(&fake, |settings| settings.command_timeout = PATIENCE);
