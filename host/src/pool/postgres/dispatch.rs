@@ -1,7 +1,9 @@
 //! Runs one statement on one connection.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +18,7 @@ use super::encoded;
 use super::error::Error;
 use super::inner::Inner;
 use super::known::Text;
+use super::line::Turn;
 use super::permit::Permit;
 use super::rows::Rows;
 use super::slot::Lane;
@@ -167,7 +170,6 @@ async fn transmit(
     deadline: Instant,
 ) -> Result<Reply, Failure> {
     let place = permit.place();
-    let sending = || place.connection.line.join(&place.turn);
     match send(
         &place.pool,
         &place.connection,
@@ -175,7 +177,7 @@ async fn transmit(
         params,
         want,
         true,
-        sending,
+        Some(&place.turn),
     )
     .await
     {
@@ -202,8 +204,9 @@ fn finish_failed(permit: &mut Permit, error: &Error) {
     }
 }
 
-/// Prepares the statement if need be and sends it, after a call of `sending`.
-/// Returns when the server has begun to answer, or with the count when it is done.
+/// Prepares the statement if need be and sends it, as the caller's `turn` where others
+/// use the connection, too. Returns when the server has begun to answer, or with the
+/// count when it is done.
 pub(super) async fn send(
     pool: &Arc<Inner>,
     connection: &Arc<Connection>,
@@ -211,7 +214,7 @@ pub(super) async fn send(
     params: Params<'_>,
     want: Want,
     may_repeat: bool,
-    sending: impl Fn(),
+    turn: Option<&Turn>,
 ) -> Result<Answer, Failure> {
     let mut may_repeat = may_repeat;
     loop {
@@ -224,17 +227,14 @@ pub(super) async fn send(
                 error,
             })?;
         pool.metrics.statements.inc();
-        sending();
         let written = connection.signals.written();
         let client = &connection.client;
         let params = params.iter().copied();
         let answer = match want {
-            Want::Rows => client
-                .query_raw(&statement, params)
+            Want::Rows => in_turn(connection, turn, client.query_raw(&statement, params))
                 .await
                 .map(|stream| Answer::Rows(statement, Box::pin(stream))),
-            Want::Count => client
-                .execute_raw(&statement, params)
+            Want::Count => in_turn(connection, turn, client.execute_raw(&statement, params))
                 .await
                 .map(Answer::Count),
         };
@@ -264,6 +264,23 @@ pub(super) async fn send(
 
 fn is_cancelled(error: &Error) -> bool {
     matches!(error, Error::Database(db) if *db.code() == SqlState::QUERY_CANCELED)
+}
+
+/// The driver is given a statement when its future is polled first: that moment is the
+/// statement's turn.
+async fn in_turn<F: Future>(connection: &Connection, turn: Option<&Turn>, sent: F) -> F::Output {
+    let mut sent = std::pin::pin!(sent);
+    let first = poll_fn(|cx| {
+        let mut send = || sent.as_mut().poll(cx);
+        Poll::Ready(match turn {
+            Some(turn) => connection.line.join(turn, send),
+            None => send(),
+        })
+    });
+    match first.await {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => sent.await,
+    }
 }
 
 /// Whether the prepared form no longer fits: the result's type has changed, or

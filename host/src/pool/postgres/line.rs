@@ -22,8 +22,9 @@ struct Turns {
 pub(super) struct Turn(AtomicU64);
 
 impl Line {
-    /// The caller's statement is sent now, perhaps once more.
-    pub(super) fn join(&self, turn: &Turn) {
+    /// The caller's statement is sent by `send`, perhaps once more. Nobody else's is
+    /// sent meanwhile: else one that is told to be first might stand behind another.
+    pub(super) fn join<T>(&self, turn: &Turn, send: impl FnOnce() -> T) -> T {
         let before = turn.0.load(Ordering::Relaxed);
         let mut turns = self.0.lock();
         turns.remove(before);
@@ -31,6 +32,7 @@ impl Line {
         let last = turns.last;
         turns.ahead.push_back(last);
         turn.0.store(last, Ordering::Relaxed);
+        send()
     }
 
     /// The statement has ended. Once it has left, this does nothing.
@@ -64,7 +66,7 @@ mod tests {
         let turns: [Turn; 3] = Default::default();
         assert!(!line.is_first(&turns[0]), "it was not sent");
         for turn in &turns {
-            line.join(turn);
+            line.join(turn, || ());
         }
         let first = |line: &Line| turns.iter().position(|turn| line.is_first(turn));
         assert_eq!(first(&line), Some(0));
@@ -82,9 +84,9 @@ mod tests {
     fn what_is_sent_again_stands_at_the_end() {
         let line = Line::default();
         let (again, other) = (Turn::default(), Turn::default());
-        line.join(&again);
-        line.join(&other);
-        line.join(&again);
+        for turn in [&again, &other, &again] {
+            line.join(turn, || ());
+        }
         assert!(line.is_first(&other));
         line.leave(&other);
         line.leave(&again);

@@ -149,7 +149,7 @@ impl Pin {
         let pool = permit.pool().clone();
         let connection = permit.connection().clone();
         let fresh = !connection.signals.in_transaction();
-        let sent = send(&pool, &connection, text, params, want, fresh, || {});
+        let sent = send(&pool, &connection, text, params, want, fresh, None);
         let limit = transaction_limit(text.class, fresh, deadline, pool.settings.statement_timeout);
         let answer = match limit {
             // Prepared first, so that the two commands go out in this order.
