@@ -48,8 +48,8 @@ impl Admission {
     /// Room for `limit` in flight, and `queue` waiting for `queue_wait` at most.
     ///
     /// With none given, half as many as there are places may wait: the last of them has
-    /// its answer after one and a half times what it would have taken, and after twice
-    /// that where all places come free at once, however much more is asked for.
+    /// its answer after one and a half times what it would have taken, or twice where all
+    /// places come free at once, however much more is asked for.
     pub fn new(limit: usize, queue: Option<usize>, queue_wait: Duration) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),

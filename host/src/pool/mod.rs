@@ -3,6 +3,7 @@
 //! This layer is a leaf. It knows nothing of HTTP, guests or manifests; it
 //! takes an address, settings and deadlines, and gives typed errors back.
 
+mod origin;
 pub mod placement;
 pub mod postgres;
 pub mod registry;

@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::conninfo;
+use crate::pool::origin::Origin;
 
 const DEFAULT_PORT: u16 = 5432;
 const DEFAULT_HOST: &str = "localhost";
@@ -73,34 +74,6 @@ pub struct Target {
     pub(super) tls: TlsMode,
     /// `None` is libpq's "no `sslrootcert`".
     pub(super) roots: Option<Roots>,
-}
-
-/// What an allow-list of outbound hosts is asked about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// Always `postgres`, whichever of the two spellings the address has.
-    pub scheme: &'static str,
-    /// In lower case; the directory of a Unix socket as it is.
-    pub host: String,
-    /// The port, 5432 if the address has none.
-    pub port: u16,
-}
-
-impl Origin {
-    fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.authority())
-    }
 }
 
 impl Target {

@@ -52,7 +52,7 @@ mod tls;
 mod way;
 mod wire;
 
-pub use address::{AddressError, Origin, Target};
+pub use address::{AddressError, Target};
 pub use dedicated::{Dedicated, connect, listen};
 pub use error::Error;
 pub use metrics::Metrics;

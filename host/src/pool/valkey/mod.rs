@@ -47,7 +47,7 @@ pub use self::metrics::Metrics;
 pub use self::near::{Epoch, Repairs};
 pub use self::session::Session;
 pub use self::settings::{NearSettings, Settings};
-pub use self::target::{AddressError, Origin, Target};
+pub use self::target::{AddressError, Target};
 
 use self::command::{Need, Refusal};
 use self::dedicated::Dedicated;

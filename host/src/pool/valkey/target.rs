@@ -1,6 +1,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::pool::origin::Origin;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
@@ -275,35 +276,6 @@ impl fmt::Display for Target {
                 write!(f, "/{}#{}", self.database, sentinels.service)
             }
         }
-    }
-}
-
-/// A server that an address names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// As the address has it, without `-sentinel`.
-    pub scheme: &'static str,
-    /// In lower case.
-    pub host: String,
-    /// The port, the usual one where the address has none.
-    pub port: u16,
-}
-
-impl Origin {
-    fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
-    }
-}
-
-/// `scheme://host:port`, as `allowed_outbound_hosts` takes it.
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.authority())
     }
 }
 
