@@ -78,7 +78,7 @@ audit: ## Licenses, bans and sources of dependencies; advisories where their dat
 k8s: ## Render and check every manifest under k8s/: schemas, policy, scripts, workflows
 	@sh scripts/k8s-check.sh
 
-failover: setup host components ## The manifests' Valkeys and sentinels below a host, run here with their primary taken away, a minute
+failover: setup host components ## The manifests' Valkeys and sentinels below a host, run here with their primary taken away, two minutes
 	@python3 k8s/check/valkey_test.py
 
 image: ## Build the image, host and components inside, by buildah or docker (IMAGE=name:tag)
