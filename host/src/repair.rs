@@ -46,6 +46,23 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("repairs", "Repairs of a cache", self.0.clone());
     }
+
+    fn of(&self, component: &str, scope: Scope, outcome: Outcome) -> Counter {
+        self.0.get_or_create_owned(&Labels {
+            component: component.to_owned(),
+            scope,
+            outcome,
+        })
+    }
+
+    /// The first of a kind is an increase, too: each is there from the start.
+    fn begin(&self, component: &str) {
+        for scope in [Scope::All, Scope::Leftovers] {
+            for outcome in [Outcome::Done, Outcome::Failed] {
+                drop(self.of(component, scope, outcome));
+            }
+        }
+    }
 }
 
 /// One cache and who repairs it.
@@ -114,6 +131,7 @@ impl Wanted {
 impl Repair {
     /// Repairs for as long as it is polled.
     pub async fn run(self) {
+        self.metrics.begin(self.component.id());
         let mut wanted = Wanted::of(&self.pool);
         loop {
             let due = tokio::select! {
@@ -163,15 +181,11 @@ impl Repair {
             Ok(answer) => Err(format!("{}: {}", answer.status, answer.text)),
             Err(failure) => Err(failure.to_string()),
         };
-        let labels = Labels {
-            component: self.component.id().to_string(),
-            scope,
-            outcome: match asked {
-                Ok(()) => Outcome::Done,
-                Err(_) => Outcome::Failed,
-            },
+        let outcome = match asked {
+            Ok(()) => Outcome::Done,
+            Err(_) => Outcome::Failed,
         };
-        self.metrics.0.get_or_create(&labels).inc();
+        self.metrics.of(self.component.id(), scope, outcome).inc();
         asked
     }
 }

@@ -101,6 +101,7 @@ pub struct RevisionMetrics {
 impl RevisionMetrics {
     fn new(metrics: &Metrics, component: &str, digest: &Digest) -> Self {
         let labels = ComponentLabels {
+        metrics.begin(component);
             component: component.to_owned(),
         };
         let requests = [

@@ -86,6 +86,9 @@ pub struct ShedLabels {
     pub places: &'static str,
 }
 
+/// Whose places may be taken.
+const SHED_FOR: [&str; 2] = ["component", "node"];
+
 /// A [`Kind`] as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KindLabel(pub Kind);
@@ -245,6 +248,17 @@ impl Metrics {
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
         let mut registry = self.registry.lock();
         register(registry.sub_registry_with_prefix("warmlink"));
+    }
+
+    /// A component is there: what is counted of it is so from zero.
+    pub fn begin(&self, component: &str) {
+        self.swaps.begin(component);
+        for places in SHED_FOR {
+            drop(self.shed.get_or_create(&ShedLabels {
+                component: component.to_owned(),
+                places,
+            }));
+        }
     }
 
     /// Counts a request that no component answered.

@@ -15,6 +15,9 @@ const SWAP_BUCKETS: [f64; 12] = [
     0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
+/// The phases that can fail.
+const LOADING: [&str; 6] = ["read", "compile", "verify", "configure", "warm", "probe"];
+
 /// The label of a phase of a swap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PhaseLabels {
@@ -100,7 +103,24 @@ impl SwapMetrics {
             "Canaries that were called off, by cause",
             metrics.rollbacks.clone(),
         );
+        for phase in LOADING {
+            drop(metrics.failures.get_or_create(&PhaseLabels { phase }));
+        }
         metrics
+    }
+
+    /// The first of a kind is an increase, too: each is there from the start.
+    pub(super) fn begin(&self, component: &str) {
+        for cause in [
+            RollbackCause::Verdict,
+            RollbackCause::Fleet,
+            RollbackCause::Command,
+        ] {
+            drop(self.rollbacks.get_or_create(&RollbackLabels {
+                component: component.to_owned(),
+                cause,
+            }));
+        }
     }
 
     /// Records how long a phase took.

@@ -31,6 +31,8 @@ type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     gauges: Gauges,
     wait: Histograms,
+    connect: Histograms,
+    statement: Histograms,
     opened: Counters,
     closed: Counters,
     failed: Counters,
@@ -44,8 +46,9 @@ pub struct Metrics {
     cache_misses: Counters,
 }
 
-/// From half a millisecond to eight seconds.
-fn wait_histogram() -> Histogram {
+/// From half a millisecond, which a statement takes on the same machine, to eight
+/// seconds, longer than which few callers wait.
+fn histogram() -> Histogram {
     Histogram::new([
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0,
     ])
@@ -55,7 +58,9 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             gauges: Gauges::default(),
-            wait: Family::new_with_constructor(wait_histogram),
+            wait: Family::new_with_constructor(histogram),
+            connect: Family::new_with_constructor(histogram),
+            statement: Family::new_with_constructor(histogram),
             opened: Family::default(),
             closed: Family::default(),
             failed: Family::default(),
@@ -81,6 +86,18 @@ impl Metrics {
             "Time that callers waited for a connection; those that found one at once are not in it",
             Unit::Seconds,
             self.wait.clone(),
+        );
+        registry.register_with_unit(
+            "connect",
+            "Time that connections took to open, those that could not be opened included",
+            Unit::Seconds,
+            self.connect.clone(),
+        );
+        registry.register_with_unit(
+            "statement",
+            "Time from sending a statement to the end of its answer, of those that went well",
+            Unit::Seconds,
+            self.statement.clone(),
         );
         let counters = [
             ("opened", "Connections opened", &self.opened),
@@ -144,6 +161,8 @@ impl Metrics {
         let counter = |family: &Counters| family.get_or_create(&labels).clone();
         PoolMetrics {
             wait: self.wait.get_or_create(&labels).clone(),
+            connect: self.connect.get_or_create(&labels).clone(),
+            statement: self.statement.get_or_create(&labels).clone(),
             opened: counter(&self.opened),
             closed: counter(&self.closed),
             failed: counter(&self.failed),
@@ -163,6 +182,8 @@ impl Metrics {
 #[derive(Debug)]
 pub(super) struct PoolMetrics {
     pub(super) wait: Histogram,
+    pub(super) connect: Histogram,
+    pub(super) statement: Histogram,
     pub(super) opened: Counter,
     pub(super) closed: Counter,
     pub(super) failed: Counter,

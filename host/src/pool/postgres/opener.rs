@@ -139,10 +139,13 @@ async fn open(slot: SlotGuard, core: usize, jitter: Duration) {
     let Some(dialer) = slot.pool.upgrade().map(|pool| pool.dialer.clone()) else {
         return;
     };
+    let begun = Instant::now();
     let opened = dialer.open().await;
     let Some(pool) = slot.pool.upgrade() else {
         return;
     };
+    let took = begun.elapsed().as_secs_f64();
+    pool.metrics.connect.observe(took);
     match opened {
         Ok(opened) => introduce(&pool, slot, core, opened).await,
         Err(error) => note_failure(&pool, &error.to_string()),

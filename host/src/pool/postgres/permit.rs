@@ -88,6 +88,10 @@ impl Permit {
         let Some(place) = self.place.take() else {
             return;
         };
+        if let Some(begun) = begun {
+            let took = begun.elapsed().as_secs_f64();
+            place.pool.metrics.statement.observe(took);
+        }
         let slow = place.pool.settings.slow_statement;
         if let Some(run) = place.give_back(begun) {
             text.note_run(run, slow);

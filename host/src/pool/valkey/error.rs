@@ -75,6 +75,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    pub const ALL: [Self; 12] = [
+        Self::Unavailable,
+        Self::Rejected,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Deadline,
+        Self::ConnectionLost,
+        Self::TooManyConnections,
+        Self::SessionLost,
+        Self::Refused,
+        Self::Full,
+        Self::Server,
+        Self::Protocol,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorKind::Unavailable => "unavailable",

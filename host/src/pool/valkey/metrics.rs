@@ -120,8 +120,10 @@ impl Metrics {
             commands: self.commands.get_or_create_owned(&label),
             wait: self.wait.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
-            errors: self.errors.clone(),
-            server,
+            errors: ErrorKind::ALL.map(|kind| {
+                let server = server.clone();
+                self.errors.get_or_create_owned(&Failure { server, kind })
+            }),
         }
     }
 }
@@ -135,18 +137,16 @@ pub(super) struct PoolMetrics {
     pub(super) commands: Counter,
     pub(super) wait: Histogram,
     pub(super) latency: Histogram,
-    errors: Family<Failure, Counter>,
-    server: String,
+    /// Of each kind there is, from the start: the first of a kind is an increase, too.
+    errors: [Counter; ErrorKind::ALL.len()],
 }
 
 impl PoolMetrics {
     pub(super) fn failed(&self, kind: ErrorKind) {
-        self.errors
-            .get_or_create(&Failure {
-                server: self.server.clone(),
-                kind,
-            })
-            .inc();
+        let of_kind = ErrorKind::ALL.iter().zip(&self.errors);
+        for (_, errors) in of_kind.filter(|(other, _)| **other == kind) {
+            errors.inc();
+        }
     }
 }
 
