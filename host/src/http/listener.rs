@@ -7,7 +7,7 @@ use crate::cores::Cores;
 use rustix::net::SocketFlags;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -18,6 +18,9 @@ const BACKLOG: i32 = 4096;
 /// How long accepting rests when the process has run out of something, such
 /// as descriptors: until some connection has ended, trying again is futile.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two lines of the log about that.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A bound address that accepts nothing yet: clients are refused by the
 /// kernel until [`Listener::listen`].
@@ -87,6 +90,7 @@ impl Open {
         let permits = Arc::new(Semaphore::new(connections));
         let draining = drain.clone();
         let listener = watched(self.listener)?;
+        let mut complaints = Complaints::default();
         loop {
             let permit = tokio::select! {
                 permit = permits.clone().acquire_owned() => permit,
@@ -107,7 +111,7 @@ impl Open {
                     if is_one_connections_own(&error) {
                         continue;
                     }
-                    tracing::warn!("accept failed: {error}");
+                    complaints.add(&error);
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -122,6 +126,28 @@ impl Open {
             }
         }
         Ok(())
+    }
+}
+
+/// What is said of accepting that fails again and again: the first of it, and then how
+/// often, once a second.
+#[derive(Debug, Default)]
+struct Complaints {
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Complaints {
+    fn add(&mut self, error: &std::io::Error) {
+        let now = Instant::now();
+        let again = self.said.map(|said| said + COMPLAINT_PAUSE);
+        if again.is_some_and(|again| now < again) {
+            self.unsaid += 1;
+            return;
+        }
+        tracing::warn!(unsaid = self.unsaid, "accept failed: {error}");
+        self.said = Some(now);
+        self.unsaid = 0;
     }
 }
 

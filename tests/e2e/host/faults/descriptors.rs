@@ -46,6 +46,12 @@ fn without_descriptors_those_inside_are_served_and_who_waits_is_served_later() {
         println!("without descriptors: {tried} tries and {worked:?} of work in a second");
         assert!(worked < second / 4, "{worked:?} of work in a second");
         assert!(tried < 100.0, "{tried} tries in a second");
+        // The log is not filled with them: one line a second, and perhaps one before.
+        let lines = host.log().lines();
+        let told = lines.iter().filter(|line| line.contains("accept failed"));
+        let (told, tried) = (told.count(), accept_errors(&admin).await);
+        assert!((1..=4).contains(&told), "{told} lines of {tried} tries");
+        assert!(tried > 8.0, "{tried} tries");
 
         // Whoever is inside notices nothing.
         inside.send(GET).await;
