@@ -80,14 +80,14 @@ impl Node {
         let live = Arc::new(OnceLock::new());
         let starting = readiness.latch("start");
         let rollouts = Arc::new(OnceLock::new());
-        let admission = Arc::new(OnceLock::new());
+        let places = Arc::new(OnceLock::new());
         metrics.register(|registry| {
             registry.register_collector(Box::new(Observed {
                 readiness: readiness.clone(),
                 connections: self.spec.limits.connections.get(),
                 live: Arc::downgrade(&live),
                 rollouts: Arc::downgrade(&rollouts),
-                admission: Arc::downgrade(&admission),
+                places: Arc::downgrade(&places),
             }));
         });
         let key = self
@@ -155,7 +155,7 @@ impl Node {
             key.map(Asking::new),
             clients,
         ));
-        admission.get_or_init(|| service.admission().clone());
+        places.get_or_init(|| service.places().clone());
 
         let open = listener
             .listen()

@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::engine::Admission;
+use crate::engine::{Admission, Places};
 use crate::live::{LiveTable, Rollouts};
 use crate::readiness::Readiness;
 use crate::telemetry::metrics::ComponentLabels;
@@ -21,7 +21,7 @@ pub(super) struct Observed {
     pub(super) connections: u32,
     pub(super) live: Weak<OnceLock<Arc<LiveTable>>>,
     pub(super) rollouts: Weak<OnceLock<Rollouts>>,
-    pub(super) admission: Weak<OnceLock<Arc<Admission>>>,
+    pub(super) places: Weak<OnceLock<Arc<Places>>>,
 }
 
 impl Collector for Observed {
@@ -36,8 +36,8 @@ impl Collector for Observed {
             "Most connections of clients",
             u64::from(self.connections),
         )?;
-        if let Some(admission) = self.admission.upgrade().as_deref().and_then(OnceLock::get) {
-            gauges.node(admission)?;
+        if let Some(places) = self.places.upgrade().as_deref().and_then(OnceLock::get) {
+            gauges.node(places)?;
         }
         if let Some(live) = self.live.upgrade().as_deref().and_then(OnceLock::get) {
             gauges.endpoints(live)?;
@@ -62,21 +62,21 @@ impl Gauges<'_, '_> {
         )
     }
 
-    fn node(&mut self, admission: &Admission) -> fmt::Result {
+    fn node(&mut self, places: &Places) -> fmt::Result {
         self.one(
             "node_in_flight",
             "Requests admitted and not yet over, of all components",
-            admission.in_flight() as u64,
+            places.all().in_flight() as u64,
         )?;
         self.one(
             "node_in_flight_limit",
             "Most of these",
-            admission.limit() as u64,
+            places.all().limit() as u64,
         )?;
         self.one(
             "node_waiting",
             "Requests that wait for a place of the node's",
-            admission.waiting() as u64,
+            places.waiting() as u64,
         )
     }
 

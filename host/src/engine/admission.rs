@@ -1,5 +1,6 @@
 //! Deciding to serve or to shed, before any guest exists.
 
+use super::places::PlacePermit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub struct Permits {
     /// Its endpoint's.
     pub endpoint: Permit,
     /// Its node's.
-    pub node: Permit,
+    pub node: PlacePermit,
     /// Its canary's, where one serves it.
     pub canary: Option<Permit>,
 }

@@ -201,7 +201,7 @@ mod tests {
         let admission = Admission::new(2, Some(0), Duration::ZERO);
         let permits = Permits {
             endpoint: admission.try_admit().unwrap(),
-            node: admission.try_admit().unwrap(),
+            node: admission.try_admit().unwrap().into(),
             canary: None,
         };
         let call = Call::new(Instant::now(), Duration::ZERO, id.into());

@@ -8,7 +8,7 @@ use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
 use crate::capability::Call;
-use crate::engine::{Admission, GuestBody, Permits, Revision, Shed};
+use crate::engine::{GuestBody, Permits, Places, Revision, Shed};
 use crate::error::{Failure, Kind};
 use crate::live::LiveTable;
 use crate::manifest::HostLimits;
@@ -28,7 +28,7 @@ const REQUEST_ID_BYTES: usize = 64;
 pub struct Service {
     live: Arc<LiveTable>,
     limits: HostLimits,
-    admission: Arc<Admission>,
+    places: Arc<Places>,
     metrics: Arc<Metrics>,
     metrics_path: Option<String>,
     asking: Option<Asking>,
@@ -62,7 +62,7 @@ impl Service {
         clients: Clients,
     ) -> Self {
         Self {
-            admission: Arc::new(Admission::new(
+            places: Arc::new(Places::new(
                 limits.in_flight.get() as usize,
                 limits.queue.map(|queue| queue as usize),
                 limits.queue_wait,
@@ -77,8 +77,8 @@ impl Service {
     }
 
     /// The node's places.
-    pub fn admission(&self) -> &Arc<Admission> {
-        &self.admission
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// The node's limits.
@@ -166,7 +166,8 @@ impl Service {
         let shed = |shed, places| self.shed(endpoint.id(), shed, places);
         let of_endpoint = endpoint.admission().admit(deadline).await;
         let of_endpoint = of_endpoint.map_err(|error| shed(error, "component"))?;
-        let of_node = self.admission.admit(deadline).await;
+        let held = endpoint.admission().in_flight();
+        let of_node = self.places.admit(held, deadline).await;
         let of_node = of_node.map_err(|error| shed(error, "node"))?;
         let mut chosen = match asked {
             None => endpoint.choose(request.headers()),

@@ -85,7 +85,7 @@ impl Private {
         let shed = |shed| Failure::new(Kind::Shed, format!("{}: {shed}", self.id));
         let permits = Permits {
             endpoint: endpoint.admission().admit(deadline).await.map_err(shed)?,
-            node: self.admission.admit(deadline).await.map_err(shed)?,
+            node: self.admission.admit(deadline).await.map_err(shed)?.into(),
             canary: None,
         };
         // It counts as live until the request is over.

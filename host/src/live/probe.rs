@@ -42,14 +42,14 @@ pub(super) async fn run(
 async fn ask(revision: &Revision, request: Request<WasiBody>) -> Result<(), String> {
     let limits = revision.limits();
     let deadline = Instant::now() + limits.deadline.min(PATIENCE);
-    let call = Call::new(deadline, PATIENCE, "probe".into());
+    let call = Call::new(deadline, PATIENCE, "probe".into(), Span::OFF);
     // Not the failure's own words, which are for the log.
     let failed = |failure: Failure| format!("failed: {}", failure.kind.client_text());
     // It competes with nobody: the revision has no other request yet.
     let alone = Admission::new(2, Some(0), Duration::ZERO);
     let permits = Permits {
         endpoint: alone.try_admit().ok_or("was not admitted")?,
-        node: alone.try_admit().ok_or("was not admitted")?,
+        node: alone.try_admit().ok_or("was not admitted")?.into(),
         canary: None,
     };
     let response = revision

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::Value;
 use warmlink_tests::raw::Raw;
 use warmlink_tests::table::until_in_flight;
-use warmlink_tests::{Api, Host, eventually, run};
+use warmlink_tests::{Api, Host, HostOptions, Manifest, eventually, run};
 
 use super::{SOON, assert_try_again, instance, lone, of_component, timed, until_connections};
 
@@ -108,6 +108,43 @@ fn an_endpoint_with_as_many_places_as_the_node_leaves_others_a_turn() {
 #[test]
 fn an_endpoint_with_more_places_than_the_node_leaves_others_a_turn() {
     run(others_have_a_turn("in_flight = 4"));
+}
+
+/// Each of the three has as many places as the node, and none comes free.
+#[test]
+fn whatever_hangs_leaves_others_places() {
+    run(async {
+        let hangs = "in_flight = 32\ndeadline = \"60s\"";
+        let components = [
+            ("a", "http", hangs),
+            ("b", "http", hangs),
+            ("c", "http", hangs),
+            ("other", "http", ""),
+        ];
+        let limits = "[limits]\nin_flight = 32\nqueue = 96\nqueue_wait = \"60s\"";
+        let manifest = Manifest::several(&components).with_tool(limits);
+        let host = Host::start(HostOptions::new(manifest)).await;
+        let mut asked = Vec::new();
+        for _ in 0..32 {
+            for (name, ..) in &components[..3] {
+                asked.push(Raw::get(host.public(), &format!("/{name}/never")).await);
+            }
+        }
+        eventually("all that hang have, or wait for, a place", SOON, || async {
+            let scrape = host.metrics().await;
+            let sum = |name| scrape.sum(name, &[]).unwrap_or_default();
+            let there = sum("warmlink_node_in_flight") + sum("warmlink_node_waiting");
+            (there >= 96.0).then_some(())
+        })
+        .await;
+        // Without waiting for any of them.
+        for _ in 0..10 {
+            let (reply, took) = timed(&host.api(), "/other/echo").await;
+            reply.expect(200);
+            assert!(took < Duration::from_secs(20), "{took:?}");
+        }
+        drop(asked);
+    });
 }
 
 #[test]

@@ -15,7 +15,10 @@ type Tests = (&'static str, &'static [&'static str]);
 const NODE: &[Tests] = &[
     (
         "in_flight",
-        &["beyond_the_nodes_places_every_endpoint_sheds"],
+        &[
+            "beyond_the_nodes_places_every_endpoint_sheds",
+            "whatever_hangs_leaves_others_places",
+        ],
     ),
     ("queue", &["a_full_queue_sheds_and_those_in_it_are_served"]),
     (
