@@ -35,6 +35,7 @@ use crate::pool::{Pools, postgres, valkey};
 use crate::readiness::Readiness;
 use crate::signature::Key;
 use crate::telemetry::Metrics;
+use crate::telemetry::trace::{SpanMetrics, Tracer};
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -96,6 +97,7 @@ impl Node {
             .as_ref()
             .map(|token| Key::new(token.expose()));
         let control = Background::start("control")?;
+        let tracer = self.tracer(&metrics, &control)?;
         let admin = Admin {
             readiness: readiness.clone(),
             metrics: metrics.clone(),
@@ -142,6 +144,7 @@ impl Node {
             pools: &pools,
             cores,
             metrics: &metrics,
+            tracer: &tracer,
         })?;
         let clients = Clients {
             proxies: Proxies::new(self.spec.trusted_proxies.clone()),
@@ -154,6 +157,7 @@ impl Node {
             self.spec.metrics_path.clone(),
             key.map(Asking::new),
             clients,
+            tracer.clone(),
         ));
         places.get_or_init(|| service.places().clone());
 
@@ -208,8 +212,21 @@ impl Node {
             },
             () = signals.next() => tracing::warn!("told to end twice: not waiting any longer"),
         }
+        tokio::select! {
+            () = tracer.finish() => {}
+            () = signals.next() => {}
+        }
         tracing::info!("drained");
         Ok(())
+    }
+
+    fn tracer(&self, metrics: &Metrics, control: &Background) -> anyhow::Result<Tracer> {
+        let Some(settings) = &self.config.trace else {
+            return Ok(Tracer::off());
+        };
+        let spans = SpanMetrics::default();
+        metrics.register(|registry| spans.register(registry));
+        Tracer::new(settings, control.handle().clone(), spans).context("the exporter of traces")
     }
 
     /// Everything that has to be there before the public port opens.

@@ -5,6 +5,7 @@ mod fault;
 mod node;
 pub(crate) mod quantity;
 mod secret;
+mod trace;
 mod variables;
 
 pub use fault::{Fault, Faults};

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod client;
+pub mod collector;
 pub mod columns;
 pub mod control;
 pub mod csv;
@@ -32,6 +33,7 @@ pub mod table;
 pub mod tls;
 pub mod traffic;
 pub mod unique;
+pub mod upstream;
 
 pub use client::{Api, Reply};
 pub use control::Control;

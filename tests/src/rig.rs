@@ -1,12 +1,17 @@
 //! The hosts that most tests run against.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::host::Shared;
 use crate::probe::Probe;
 use crate::services::{Services, Wanted, shared_valkey};
-use crate::{Api, Database, Host, HostOptions, Manifest, unique};
+use crate::{Api, Database, Host, HostOptions, Manifest, eventually, unique};
+
+/// What has to happen happens within this, on a loaded machine.
+const SOON: Duration = Duration::from_secs(20);
 
 /// The application with a database and a Valkey, shared by the tests that
 /// keep to users and urls of their own.
@@ -109,6 +114,21 @@ pub async fn events_of(api: &Api, url: &Value, kind: Option<&str>) -> Vec<Value>
         path.push_str(kind);
     }
     api.get(&path).await.expect(200).list()
+}
+
+/// Waits until the node answers from its near cache, which it has repaired first.
+///
+/// # Panics
+/// Where it never does.
+pub async fn trusted(host: &Host) {
+    eventually("the cache is trusted", SOON, || async {
+        let trusted = host
+            .metrics()
+            .await
+            .sum("warmlink_valkey_near_trusted", &[]);
+        (trusted == Some(1.0)).then_some(())
+    })
+    .await;
 }
 
 /// A host with one guest, with a database and the run's Valkey.

@@ -8,6 +8,7 @@ use crate::pool::{Pools, valkey};
 use crate::repair::{self, Repair};
 use crate::stream::{self, Streams};
 use crate::telemetry::Metrics;
+use crate::telemetry::trace::Tracer;
 use anyhow::Context;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -28,6 +29,7 @@ pub(super) struct Parts<'a> {
     pub(super) pools: &'a Pools,
     pub(super) cores: &'a Cores,
     pub(super) metrics: &'a Metrics,
+    pub(super) tracer: &'a Tracer,
 }
 
 impl Upkeep {
@@ -123,5 +125,6 @@ impl Upkeep {
 fn private(parts: &Parts<'_>, id: &str) -> anyhow::Result<Private> {
     let core = parts.cores.handles().into_iter().next();
     let core = core.context("a node has at least one core")?;
-    Ok(Private::new(id.into(), parts.live.clone(), (0, core)))
+    let (live, tracer) = (parts.live.clone(), parts.tracer.clone());
+    Ok(Private::new(id.into(), live, (0, core), tracer))
 }

@@ -7,6 +7,7 @@
 
 use crate::manifest::{AllowedHosts, Value};
 use crate::pool::Pools;
+use crate::telemetry::trace::Span;
 use opened::Opened;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ mod opened;
 pub mod outbound_http;
 pub mod postgres;
 pub mod redis;
+mod traced;
 pub mod variables;
 
 /// What one revision of a component was granted by its manifest.
@@ -47,6 +49,9 @@ pub struct Call {
     pub body_total: Duration,
     /// The id the client is told, for the log lines of its imports.
     pub request_id: Arc<str>,
+    /// The guest's work on it.
+    pub span: Span,
+    over: AtomicBool,
     /// The head is there: what is asked for now is for the body.
     answered: AtomicBool,
 }
@@ -54,13 +59,26 @@ pub struct Call {
 impl Call {
     /// A request whose head is due at `deadline`, and its body `body_total`
     /// later.
-    pub fn new(deadline: Instant, body_total: Duration, request_id: Arc<str>) -> Self {
+    pub fn new(deadline: Instant, body_total: Duration, request_id: Arc<str>, span: Span) -> Self {
         Self {
             deadline,
             body_total,
             request_id,
+            span,
+            over: AtomicBool::new(false),
             answered: AtomicBool::new(false),
         }
+    }
+
+    /// The guest is done with it, and its answer is over.
+    pub fn end(&self) {
+        self.over.store(true, Relaxed);
+        self.span.end();
+    }
+
+    /// Whether the guest is done with it, and its answer over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
     }
 
     /// The answer's head is there.

@@ -1,7 +1,8 @@
 //! Requests that components send: `wasi:http/client@0.3` and
 //! `wasi:http/outgoing-handler@0.2`, held to the component's allowed hosts.
 
-use super::Grants;
+use super::{Call, Grants, traced};
+use crate::telemetry::trace::Span;
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default
 pub struct Outbound {
     grants: Arc<Grants>,
     longest: Duration,
+    /// What the store's guest is at work on, where it is traced.
+    calls: Vec<Arc<Call>>,
 }
 
 type Sent = (
@@ -23,7 +26,37 @@ impl Outbound {
     /// A way to the hosts that `grants` allow. No answer is waited for longer
     /// than `longest`, the deadline of the requests that ask for it.
     pub fn new(grants: Arc<Grants>, longest: Duration) -> Self {
-        Self { grants, longest }
+        Self {
+            grants,
+            longest,
+            calls: Vec::new(),
+        }
+    }
+
+    /// The guest begins to work on a request.
+    pub fn begin(&mut self, call: &Arc<Call>) {
+        if call.span.is_on() {
+            self.calls.retain(|call| !call.is_over());
+            self.calls.push(call.clone());
+        }
+    }
+
+    /// A span for a request of the guest's. Which of its own requests it is for is known
+    /// where it works on one alone, or hands on the `traceparent` that it was given; the
+    /// hook is not told.
+    fn span(&self, request: &http::Request<WasiBody>) -> Span {
+        let headers = request.headers();
+        let mut calls = self.calls.iter().filter(|call| !call.is_over());
+        let of = match (calls.next(), calls.next()) {
+            (Some(one), None) => Some(one),
+            _ => self
+                .calls
+                .iter()
+                .find(|call| !call.is_over() && call.span.is_traced_by(headers)),
+        };
+        of.map_or(Span::OFF, |call| {
+            call.span.child_by(headers, || traced::request(request))
+        })
     }
 
     fn allows(&self, uri: &http::Uri) -> bool {
@@ -39,7 +72,7 @@ impl Outbound {
 impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _transmitted: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
@@ -59,8 +92,15 @@ impl WasiHttpHooks for Outbound {
             first_byte_timeout: bound(asked.first_byte_timeout),
             between_bytes_timeout: bound(asked.between_bytes_timeout),
         };
+        let span = self.span(&request);
+        span.pass_on(request.headers_mut());
         Box::new(async move {
-            let (response, io) = default_send_request(request, Some(options)).await?;
+            let sent = default_send_request(request, Some(options)).await;
+            let (response, io) = sent.inspect_err(|_| span.fail("request"))?;
+            span.set(
+                "http.response.status_code",
+                i64::from(response.status().as_u16()),
+            );
             Ok((
                 response.map(BodyExt::boxed_unsync),
                 Box::new(io) as Box<dyn Future<Output = _> + Send>,

@@ -1,8 +1,10 @@
 //! The settings of one node.
 
 use super::quantity::{DURATION_HELP, parse_duration};
+use super::trace::TraceArgs;
 use super::{Faults, Secret};
 use crate::telemetry::logging::Format;
+use crate::telemetry::trace;
 use clap::Args;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -104,6 +106,8 @@ pub struct NodeArgs {
         value_name = "URL"
     )]
     control_url: Option<Secret>,
+    #[command(flatten)]
+    trace: TraceArgs,
     /// What commands have to present: of the environment alone, since every
     /// process of the machine can read a flag.
     #[arg(skip = admin_token())]
@@ -151,6 +155,8 @@ pub struct Config {
     pub log: String,
     /// How they look.
     pub log_format: Format,
+    /// Where traces go, where they go anywhere.
+    pub trace: Option<trace::Settings>,
 }
 
 impl NodeArgs {
@@ -228,6 +234,7 @@ impl NodeArgs {
                 format!("write 1 to {NODE_BYTES} printable ASCII characters without spaces"),
             );
         }
+        let trace = self.trace.resolve(&node, &mut faults);
         let admin_token = self.admin_token.filter(|token| !token.is_empty());
         if let Some(token) = &admin_token
             && (token.expose().len() < TOKEN_BYTES
@@ -255,6 +262,7 @@ impl NodeArgs {
                 admin_token,
                 log: self.log,
                 log_format: log_format?,
+                trace,
             })
         })();
         match read {

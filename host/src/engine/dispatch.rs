@@ -176,6 +176,7 @@ mod tests {
     use super::*;
     use crate::capability::Call;
     use crate::engine::{Admission, Permits};
+    use crate::telemetry::trace::Span;
     use futures::task::{ArcWake, waker};
     use http_body_util::{BodyExt, Empty};
     use std::sync::atomic::AtomicUsize;
@@ -204,7 +205,7 @@ mod tests {
             node: admission.try_admit().unwrap().into(),
             canary: None,
         };
-        let call = Call::new(Instant::now(), Duration::ZERO, id.into());
+        let call = Call::new(Instant::now(), Duration::ZERO, id.into(), Span::OFF);
         let (answer, answered) = oneshot::channel();
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let waiting = Waiting {

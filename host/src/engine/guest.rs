@@ -3,6 +3,7 @@
 use super::ticket::{Fate, Ticket};
 use crate::capability::outbound_http::Outbound;
 use crate::capability::{Capabilities, HasCapabilities, View};
+use crate::telemetry::trace::TraceId;
 use std::sync::{Arc, Weak};
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits};
@@ -45,20 +46,45 @@ impl Guest {
     pub(super) fn begin(&mut self, task: GuestTaskId, ticket: &Arc<Ticket>) {
         self.tickets.retain(|ticket| ticket.strong_count() > 0);
         self.tickets.push(Arc::downgrade(ticket));
+        self.outbound.begin(ticket.call());
         self.capabilities.begin(task, ticket.call().clone());
     }
 
-    /// The store ends before its requests do.
-    pub(super) fn doom(&self, fate: Fate) {
-        for ticket in &self.tickets {
-            if let Some(ticket) = ticket.upgrade() {
-                ticket.set_fate(fate);
-            }
+    /// The store ends before its requests do. Answers which these are, for the log:
+    /// each client has been told its own.
+    pub(super) fn doom(&self, fate: Fate) -> Doomed {
+        let mut doomed = Doomed::default();
+        for ticket in self.tickets.iter().filter_map(Weak::upgrade) {
+            ticket.set_fate(fate);
+            let call = ticket.call();
+            doomed.requests.push(call.request_id.clone());
+            doomed.traces.extend(call.span.trace_id());
         }
+        doomed
     }
 
     pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limits
+    }
+}
+
+/// The requests inside of a store that ended.
+#[derive(Debug, Default)]
+pub(super) struct Doomed {
+    requests: Vec<Arc<str>>,
+    traces: Vec<TraceId>,
+}
+
+impl Doomed {
+    /// Their ids, with spaces between.
+    pub(super) fn requests(&self) -> String {
+        self.requests.join(" ")
+    }
+
+    /// Their traces, with spaces between; none where nothing is traced.
+    pub(super) fn traces(&self) -> Option<String> {
+        let traces: Vec<_> = self.traces.iter().map(TraceId::to_string).collect();
+        (!traces.is_empty()).then(|| traces.join(" "))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::manifest::ComponentLimits;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{ComponentLabels, RequestLabels, StatusClass};
 use crate::telemetry::revisions::RevisionSeries;
+use crate::telemetry::trace::Start;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -100,8 +101,8 @@ pub struct RevisionMetrics {
 
 impl RevisionMetrics {
     fn new(metrics: &Metrics, component: &str, digest: &Digest) -> Self {
-        let labels = ComponentLabels {
         metrics.begin(component);
+        let labels = ComponentLabels {
             component: component.to_owned(),
         };
         let requests = [
@@ -251,6 +252,13 @@ impl Revision {
     /// Whether it is told in `spin-*` headers how its requests were routed.
     pub fn spin_headers(&self) -> bool {
         self.shared.spin_headers
+    }
+
+    /// How the span of a guest's work on a request begins.
+    pub fn work(&self) -> Start {
+        Start::internal(format!("guest {}", self.shared.id))
+            .with("warmlink.component", self.shared.id.to_string())
+            .with("warmlink.revision", self.shared.digest.to_string())
     }
 
     /// The component's metrics.

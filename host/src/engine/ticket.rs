@@ -88,6 +88,16 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let fate = self.fate();
+        if fate != Fate::Alive {
+            self.call.span.fail(fate.kind().label());
+        }
+        self.call.end();
+    }
+}
+
 /// What the parts of a worker, and the bodies it feeds, know of each other.
 #[derive(Debug)]
 pub struct WorkerLink {

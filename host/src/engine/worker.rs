@@ -156,11 +156,13 @@ impl Held {
                 }
                 End::Expired => (Fate::Expired, "it overstayed a limit".to_owned()),
             };
-            store.data().doom(fate);
+            let doomed = store.data().doom(fate);
             self.shared.metrics.instance_failures.inc();
             tracing::warn!(
                 component = %self.shared.id,
                 revision = %self.shared.digest,
+                request_id = doomed.requests(),
+                trace_id = doomed.traces(),
                 "instance ended: {why}"
             );
         }
@@ -353,6 +355,8 @@ impl Requests<'_> {
             answer,
         } = waiting;
         self.link.slices.renew();
+        // Until now it has waited for an instance.
+        ticket.call().span.event("started");
         ticket.attach(self.link.clone());
         let prepared = accessor.with(|mut store| {
             let mut store = store.as_context_mut();

@@ -5,6 +5,7 @@ use super::clients::Told;
 use crate::error::Kind;
 use crate::live::endpoint::Chosen;
 use crate::live::table::Generation;
+use crate::telemetry::trace::Span;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 pub struct Exchange {
     arrived: Instant,
     request_id: Arc<str>,
+    span: Span,
     served: Option<Served>,
     /// How its client stands with a limit.
     told: Option<Box<Told>>,
@@ -35,10 +37,11 @@ struct Served {
 
 impl Exchange {
     /// A request that arrived now.
-    pub fn begin(request_id: Arc<str>) -> Self {
+    pub fn begin(request_id: Arc<str>, span: Span) -> Self {
         Self {
             arrived: Instant::now(),
             request_id,
+            span,
             served: None,
             told: None,
             status: http::StatusCode::OK,
@@ -55,6 +58,11 @@ impl Exchange {
     /// The id that the client is told.
     pub fn request_id(&self) -> &Arc<str> {
         &self.request_id
+    }
+
+    /// What is traced of it.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The request was admitted, and a revision chosen for it: all that it keeps
@@ -88,7 +96,10 @@ impl Exchange {
     pub fn answered(&mut self, status: http::StatusCode) {
         self.status = status;
         self.settled = true;
-        self.failed |= status.is_server_error();
+        if status.is_server_error() {
+            self.failed = true;
+            self.span.fail(status.as_str().to_owned());
+        }
     }
 
     /// The status that stands for a failure of this kind.
@@ -96,20 +107,29 @@ impl Exchange {
         self.status = status;
         self.settled = true;
         self.failed |= kind.is_guests();
+        if status.is_server_error() {
+            self.span.fail(kind.label());
+        } else {
+            self.span.set("error.type", kind.label());
+        }
     }
 
     /// The body broke off.
     pub fn aborted(&mut self) {
         self.failed = true;
+        self.span.fail("aborted");
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let status = if self.settled { self.status } else { gone() };
+        let code = i64::from(status.as_u16());
+        self.span.set("http.response.status_code", code);
+        self.span.end();
         let Some(served) = &self.served else { return };
         let elapsed = self.arrived.elapsed();
         let revision = &served.chosen.revision;
-        let status = if self.settled { self.status } else { gone() };
         revision.metrics().record(status, self.failed, elapsed);
         if let Some((trial, side)) = &served.chosen.trial {
             // A client that gave up waiting says something of who kept it waiting.
@@ -119,6 +139,7 @@ impl Drop for Exchange {
         served.in_flight.dec();
         tracing::debug!(
             request_id = %self.request_id,
+            trace_id = self.span.trace_id().map(tracing::field::display),
             component = %revision.id(),
             revision = %revision.digest(),
             status = status.as_u16(),

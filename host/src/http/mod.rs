@@ -11,6 +11,7 @@ pub mod listener;
 pub mod request;
 pub mod respond;
 pub mod service;
+mod traced;
 pub mod untaken;
 
 pub use asking::Asking;

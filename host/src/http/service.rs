@@ -7,12 +7,14 @@ use super::forwarded::Proxies;
 use super::io::Shared;
 use super::request::{self, Upload};
 use super::respond::{self, ResponseBody};
+use super::traced;
 use crate::capability::Call;
 use crate::engine::{GuestBody, Permits, Places, Revision, Shed};
 use crate::error::{Failure, Kind};
 use crate::live::LiveTable;
 use crate::manifest::HostLimits;
 use crate::router::{Match, spin_headers};
+use crate::telemetry::trace::{Span, Tracer};
 use crate::telemetry::{Exposition, Metrics, ShedLabels};
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
@@ -33,6 +35,7 @@ pub struct Service {
     metrics_path: Option<String>,
     asking: Option<Asking>,
     clients: Clients,
+    tracer: Tracer,
 }
 
 /// Where a request comes from.
@@ -52,7 +55,7 @@ pub struct Client {
 
 impl Service {
     /// A service that answers from `live`. Requests may ask for a revision where
-    /// there is a way of `asking`, and are counted as `clients` says.
+    /// there is a way of `asking`, are counted as `clients` says, and traced by `tracer`.
     pub fn new(
         live: Arc<LiveTable>,
         limits: HostLimits,
@@ -60,6 +63,7 @@ impl Service {
         metrics_path: Option<String>,
         asking: Option<Asking>,
         clients: Clients,
+        tracer: Tracer,
     ) -> Self {
         Self {
             places: Arc::new(Places::new(
@@ -73,6 +77,7 @@ impl Service {
             metrics_path,
             asking,
             clients,
+            tracer,
         }
     }
 
@@ -102,14 +107,23 @@ impl Service {
         client: Client,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
-        let mut exchange = Exchange::begin(request_id(request.headers()));
+        let is_scrape = self.metrics_path.as_deref() == Some(request.uri().path());
+        let id = request_id(request.headers());
+        let span = if is_scrape {
+            Span::OFF
+        } else {
+            let start = || traced::arrived(&request, &id);
+            self.tracer
+                .request(request.headers(), client.proxied, start)
+        };
+        let mut exchange = Exchange::begin(id, span);
         client.connection.answering();
         client
             .connection
             .set_unread(!request.body().is_end_stream());
         let head_only = request.method() == Method::HEAD;
         let http1 = request.version() < Version::HTTP_2;
-        let mut response = if self.metrics_path.as_deref() == Some(request.uri().path()) {
+        let mut response = if is_scrape {
             self.public_metrics(&request, exchange)
         } else {
             match self.dispatch(&client, request, &mut exchange).await {
@@ -138,6 +152,7 @@ impl Service {
         let target = request::absolute_target(&request)
             .ok_or_else(|| Failure::new(Kind::BadRequest, "no usable request target"))?;
         let (matched, endpoint) = table.route(target.path()).ok_or(Kind::NoRoute)?;
+        traced::routed(exchange.span(), request.method(), &matched);
         let forwarded = client
             .proxied
             .then(|| self.clients.proxies.client(client.peer, request.headers()));
@@ -178,6 +193,8 @@ impl Service {
             node: of_node,
             canary: chosen.permit.take(),
         };
+        exchange.span().event("admitted");
+        let work = traced::guest(exchange.span(), &chosen);
         let revision = chosen.revision.clone();
         exchange.admitted(chosen, table.generation().clone());
 
@@ -186,8 +203,9 @@ impl Service {
             deadline,
             limits.body_total,
             exchange.request_id().clone(),
+            work,
         ));
-        let (request, upload) = self.for_guest(
+        let (mut request, upload) = self.for_guest(
             request,
             target.clone(),
             &matched,
@@ -195,6 +213,7 @@ impl Service {
             client,
             forwarded,
         );
+        call.span.pass_on(request.headers_mut());
         // The request goes on with its own revision alone, however long it takes.
         drop(table);
         let result = revision.handle(client.core, request, call, permits).await;
@@ -264,7 +283,11 @@ impl Service {
 
     fn fail(&self, failure: &Failure, exchange: Exchange) -> Response<ResponseBody> {
         self.metrics.count_failure(failure.kind);
-        tracing::debug!(request_id = %exchange.request_id(), "{failure}");
+        tracing::debug!(
+            request_id = %exchange.request_id(),
+            trace_id = exchange.span().trace_id().map(tracing::field::display),
+            "{failure}"
+        );
         respond::from_failure(failure, exchange)
     }
 }

@@ -4,6 +4,7 @@ use super::LiveTable;
 use crate::capability::Call;
 use crate::engine::{Admission, Permits, Revision};
 use crate::error::{Failure, Kind};
+use crate::telemetry::trace::{Span, Start, Tracer};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, StatusCode};
@@ -34,6 +35,7 @@ pub struct Private {
     /// Apart from the node's: what the public port is busy with must not keep
     /// what it has left behind from being worked off.
     admission: Arc<Admission>,
+    tracer: Tracer,
 }
 
 /// What it answered.
@@ -47,12 +49,13 @@ pub struct Answer {
 
 impl Private {
     /// The component `id` of what is `live`, asked on `core`.
-    pub fn new(id: Arc<str>, live: Arc<LiveTable>, core: (usize, Handle)) -> Self {
+    pub fn new(id: Arc<str>, live: Arc<LiveTable>, core: (usize, Handle), tracer: Tracer) -> Self {
         Self {
             id,
             live,
             core,
             admission: Arc::new(Admission::new(AT_ONCE, Some(0), Duration::ZERO)),
+            tracer,
         }
     }
 
@@ -92,10 +95,15 @@ impl Private {
         let generation = table.generation().clone();
         drop(table);
         let (core, runtime) = (self.core.0, &self.core.1);
+        let span = self
+            .tracer
+            .own(|| Start::internal(format!("ask {}", self.id)));
         let asked = runtime.spawn(async move {
             let _generation = generation;
             let in_flight = InFlight::begin(revision, arrived);
-            let asked = ask(&in_flight.revision, core, body, deadline, permits).await;
+            let to = (&*in_flight.revision, core);
+            let asked = ask(to, body, deadline, permits, &span).await;
+            told(&span, &asked);
             in_flight.over(&asked);
             asked
         });
@@ -106,16 +114,18 @@ impl Private {
 }
 
 async fn ask(
-    revision: &Revision,
-    core: usize,
+    (revision, core): (&Revision, usize),
     body: Bytes,
     deadline: Instant,
     permits: Permits,
+    span: &Span,
 ) -> Result<Answer, Failure> {
     let id: Arc<str> = format!("{:016x}", rand::random::<u64>()).into();
-    let request = request(body, &id)?;
+    let mut request = request(body, &id)?;
+    let work = span.child(|| revision.work());
+    work.pass_on(request.headers_mut());
     let total = revision.limits().body_total;
-    let call = Arc::new(Call::new(deadline, total, id));
+    let call = Arc::new(Call::new(deadline, total, id, work));
     let response = revision.handle(core, request, call, permits).await?;
     let status = response.status();
     let mut body = response.into_body();
@@ -134,6 +144,16 @@ async fn ask(
         status,
         text: String::from_utf8_lossy(&kept).into_owned(),
     })
+}
+
+fn told(span: &Span, asked: &Result<Answer, Failure>) {
+    match asked {
+        Ok(answer) => span.set(
+            "http.response.status_code",
+            i64::from(answer.status.as_u16()),
+        ),
+        Err(failure) => span.fail(failure.kind.label()),
+    }
 }
 
 fn request(body: Bytes, id: &str) -> Result<Request<WasiBody>, Failure> {

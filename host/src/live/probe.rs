@@ -6,6 +6,7 @@ use crate::engine::{Admission, Permits, Revision};
 use crate::error::Failure;
 use crate::manifest::Spec;
 use crate::router::{Router, spin_headers};
+use crate::telemetry::trace::Span;
 use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -9,4 +9,5 @@ pub mod postgres;
 pub mod registry;
 pub mod valkey;
 
+pub use origin::Peer;
 pub use registry::{Found, Pools, TooManyPools};

@@ -26,6 +26,34 @@ impl Origin {
     }
 }
 
+/// Whom a pool talks to, as people who look at what took long want to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The host; of several, `host:port` of each, with commas between.
+    pub address: String,
+    /// The port of the one host.
+    pub port: Option<u16>,
+    /// The database's name, or its number.
+    pub database: String,
+}
+
+impl Peer {
+    pub(super) fn new(servers: &[Origin], database: String) -> Self {
+        let (address, port) = match servers {
+            [one] => (one.host.clone(), Some(one.port)),
+            several => {
+                let several = several.iter().map(Origin::authority);
+                (several.collect::<Vec<_>>().join(","), None)
+            }
+        };
+        Self {
+            address,
+            port,
+            database,
+        }
+    }
+}
+
 /// `scheme://host:port`, as `allowed_outbound_hosts` takes it.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! What the host says about itself: metrics, and logs.
+//! What the host says about itself: metrics, logs, and traces.
 
 pub mod exposition;
 pub mod logging;
@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod process;
 pub mod revisions;
 pub mod swaps;
+pub mod trace;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ShedLabels};

@@ -1,69 +1,16 @@
 //! `wasi:http/client@0.3` and `wasi:http/outgoing-handler@0.2`: where to, and
 //! how long.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use warmlink_tests::probe::Probe;
+use warmlink_tests::upstream::Upstream;
 use warmlink_tests::{Host, HostOptions, Manifest, run};
 
 const BOTH: [&str; 2] = ["outbound3", "outbound2"];
-
-/// A server that answers with what it was asked, or never (`/never`).
-struct Upstream {
-    port: u16,
-    accepted: Arc<AtomicUsize>,
-}
-
-impl Upstream {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&accepted);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                let serve =
-                    Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-                tokio::spawn(serve);
-            }
-        });
-        Self { port, accepted }
-    }
-
-    fn authority(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-}
-
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    let (head, body) = request.into_parts();
-    if head.uri.path() == "/never" {
-        std::future::pending::<()>().await;
-    }
-    let body = body.collect().await?.to_bytes();
-    let text = format!(
-        "{} {} {}",
-        head.method,
-        head.uri,
-        String::from_utf8_lossy(&body)
-    );
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
-    Ok(response)
-}
 
 async fn host(guest: &str, allowed: &str, limits: &str) -> (Host, Probe) {
     let keys =
@@ -115,7 +62,7 @@ fn what_is_not_granted_is_denied_and_never_connected_to() {
                 upstream.authority()
             );
             let (_host, probe) = host(guest, &allowed, "").await;
-            let localhost = format!("localhost:{}", upstream.port);
+            let localhost = format!("localhost:{}", upstream.port());
             for (scheme, authority) in [
                 ("http", other.authority()),
                 ("https", upstream.authority()),
@@ -130,8 +77,8 @@ fn what_is_not_granted_is_denied_and_never_connected_to() {
                 );
             }
         }
-        assert_eq!(upstream.accepted.load(Ordering::Relaxed), 0);
-        assert_eq!(other.accepted.load(Ordering::Relaxed), 0);
+        assert_eq!(upstream.accepted(), 0);
+        assert_eq!(other.accepted(), 0);
     });
 }
 
@@ -149,7 +96,7 @@ fn without_a_grant_nothing_is_reached() {
                 "{guest}: {error}"
             );
         }
-        assert_eq!(upstream.accepted.load(Ordering::Relaxed), 0);
+        assert_eq!(upstream.accepted(), 0);
     });
 }
 

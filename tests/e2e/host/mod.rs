@@ -11,6 +11,7 @@ mod secrets;
 mod shutdown;
 mod spin_headers;
 mod startup;
+mod traces;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use warmlink_tests::{
     Control, Database, Host, HostOptions, Manifest, eventually, paths, revisions, run,
 };
 
-use super::{SOON, a_cached_url, clicks, drained, entries, metric, trusted, valkey, visit};
+use super::{SOON, a_cached_url, clicks, drained, entries, metric, valkey, visit};
 
 #[test]
 fn with_valkey_gone_a_click_goes_straight_to_the_database() {
@@ -207,7 +207,7 @@ fn clicks_wait_in_the_stream_for_a_database_that_is_away() {
         let api = host.api();
         let url = a_cached_url(&api).await;
         let mut direct = valkey(valkey_server.valkey_url()).await;
-        trusted(&host).await;
+        rig::trusted(&host).await;
         proxy.refuse();
         for _ in 0..20 {
             visit(&api, &url).await;

@@ -27,18 +27,6 @@ async fn a_cached_url(api: &Api) -> Value {
     url
 }
 
-/// Waits until the node answers from its cache, which it has repaired first.
-async fn trusted(host: &Host) {
-    eventually("the cache is trusted", SOON, || async {
-        let trusted = host
-            .metrics()
-            .await
-            .sum("warmlink_valkey_near_trusted", &[]);
-        (trusted == Some(1.0)).then_some(())
-    })
-    .await;
-}
-
 async fn visit(api: &Api, url: &Value) {
     let visit = api.get(&rig::visit(url)).await.expect(302);
     assert_eq!(visit.header("location"), url["original_url"].as_str());

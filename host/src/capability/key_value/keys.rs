@@ -1,9 +1,7 @@
 //! All keys of a store, a batch at a time.
 
-use super::{Failure, KeyValueStore, unexpected};
+use super::{Caller, Failure, unexpected};
 use redis::{Value, cmd};
-use std::sync::Arc;
-use tokio::time::Instant;
 
 /// How many keys the server looks at for one batch. A server executes one
 /// command at a time, so this bounds how long it keeps others waiting: 512 keys
@@ -13,20 +11,17 @@ const BATCH: u32 = 512;
 /// A walk over the keys. It names every key that is there from beginning to
 /// end, and a few perhaps twice: the server keeps no state between batches.
 pub(super) struct Keys {
-    store: Arc<KeyValueStore>,
-    deadline: Instant,
+    of: Caller,
     pattern: Vec<u8>,
     /// Where the next batch begins; none when there is no more.
     cursor: Option<Vec<u8>>,
 }
 
 impl Keys {
-    pub(super) fn new(store: Arc<KeyValueStore>, deadline: Instant) -> Self {
-        let pattern = pattern(&store.prefix);
+    pub(super) fn new(of: Caller) -> Self {
         Self {
-            store,
-            deadline,
-            pattern,
+            pattern: pattern(&of.store.prefix),
+            of,
             cursor: Some(b"0".to_vec()),
         }
     }
@@ -40,7 +35,7 @@ impl Keys {
                 .arg(&self.pattern)
                 .arg("COUNT")
                 .arg(BATCH);
-            let reply = self.store.pool.command(&scan, self.deadline).await?;
+            let reply = self.of.traced(&scan).await?;
             let (cursor, keys) = batch(reply).ok_or_else(unexpected)?;
             self.cursor = (cursor != b"0").then_some(cursor);
             let keys: Vec<_> = keys.into_iter().filter_map(|key| self.own(key)).collect();
@@ -57,7 +52,7 @@ impl Keys {
         let Value::BulkString(key) = key else {
             return None;
         };
-        let key = key.strip_prefix(self.store.prefix.as_bytes())?;
+        let key = key.strip_prefix(self.of.store.prefix.as_bytes())?;
         String::from_utf8(key.to_vec()).ok()
     }
 }

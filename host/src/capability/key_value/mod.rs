@@ -10,8 +10,9 @@ mod v2;
 mod v3;
 
 use self::keys::Keys;
-use super::{HasCapabilities, Host, View, current_call};
+use super::{HasCapabilities, Host, View, current_call, traced};
 use crate::pool::valkey::{self, ValkeyPool};
+use crate::telemetry::trace::Span;
 use redis::{Cmd, Value, cmd};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -96,6 +97,8 @@ fn close(view: &mut View<'_>, store: Resource<Store>) -> wasmtime::Result<()> {
 struct Caller {
     store: Arc<KeyValueStore>,
     deadline: Instant,
+    /// The guest's work, of which its commands are parts.
+    work: Span,
 }
 
 impl Caller {
@@ -103,11 +106,15 @@ impl Caller {
         mut store: impl AsContextMut<Data = T>,
         handle: &Resource<Store>,
     ) -> wasmtime::Result<Self> {
-        let deadline = current_call(&mut store)?.due();
+        let call = current_call(&mut store)?;
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
         let store = view.table.get(handle)?.0.clone();
-        Ok(Self { store, deadline })
+        Ok(Self {
+            store,
+            deadline: call.due(),
+            work: call.span.clone(),
+        })
     }
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
@@ -139,7 +146,7 @@ impl Caller {
     }
 
     fn keys(self) -> Keys {
-        Keys::new(self.store, self.deadline)
+        Keys::new(self)
     }
 
     async fn send(
@@ -148,11 +155,20 @@ impl Caller {
         key: &str,
         more: impl FnOnce(&mut Cmd),
     ) -> Result<Value, Failure> {
-        let KeyValueStore { pool, prefix } = &*self.store;
         let mut cmd = cmd(command);
-        cmd.arg(format!("{prefix}{key}"));
+        cmd.arg(format!("{}{key}", self.store.prefix));
         more(&mut cmd);
-        Ok(pool.command(&cmd, self.deadline).await?)
+        self.traced(&cmd).await
+    }
+
+    async fn traced(&self, cmd: &Cmd) -> Result<Value, Failure> {
+        let pool = &self.store.pool;
+        let span = self.work.child(|| traced::command(cmd, pool.peer()));
+        let reply = pool.traced(cmd, self.deadline, &span).await;
+        reply.map_err(|error| {
+            span.fail(error.kind().as_str());
+            error.into()
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::value::{Mismatch, ParameterError};
 use crate::pool::postgres::{DbError, Error};
+use crate::telemetry::trace::Span;
 use std::error::Error as _;
 
 /// Why a call failed; shown, it is one line that the guest may have.
@@ -44,6 +45,22 @@ pub(super) struct Report {
 }
 
 impl Failure {
+    /// Has a statement's span say why it failed.
+    pub(super) fn tell(&self, span: &Span) {
+        let kind = match self {
+            Self::Connection(_) => "connection",
+            Self::Parameter(_) => "parameter",
+            Self::Database(report) => {
+                span.set_with("db.response.status_code", || report.code.clone());
+                "database"
+            }
+            Self::Query(_) => "query",
+            Self::Conversion { .. } => "conversion",
+            Self::Other(_) => "other",
+        };
+        span.fail(kind);
+    }
+
     pub(super) fn connection(text: impl ToString) -> Self {
         Self::Connection(text.to_string())
     }

@@ -16,8 +16,9 @@ mod value;
 use self::failure::Failure;
 use self::open::{close, open};
 use self::value::{Parameter, Value};
-use super::{HasCapabilities, Host, current_call};
+use super::{HasCapabilities, Host, current_call, traced};
 use crate::pool::postgres::{Rows, Session, ToSql};
+use crate::telemetry::trace::Span;
 use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::AsContextMut;
@@ -72,6 +73,8 @@ pub struct Builder {
 struct Caller {
     session: Arc<Session>,
     deadline: Instant,
+    /// The guest's work, of which its statements are parts.
+    work: Span,
     /// For rows that are streamed: by then the answer's body is over.
     body_deadline: Instant,
 }
@@ -83,6 +86,7 @@ impl Caller {
     ) -> wasmtime::Result<Self> {
         let call = current_call(&mut store)?;
         let deadline = call.due();
+        let work = call.span.clone();
         let body_deadline = call.body_due();
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
@@ -90,8 +94,29 @@ impl Caller {
         Ok(Self {
             session,
             deadline,
+            work,
             body_deadline,
         })
+    }
+
+    /// A span for a statement that begins now.
+    fn span(&self, statement: &str) -> Span {
+        let start = || traced::statement(statement, self.session.peer());
+        self.work.child(start)
+    }
+
+    /// Runs something within a span for the statement.
+    async fn traced<T>(
+        &self,
+        statement: &str,
+        run: impl AsyncFnOnce(&Span) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let span = self.span(statement);
+        let done = run(&span).await;
+        if let Err(failure) = &done {
+            failure.tell(&span);
+        }
+        done
     }
 
     /// The result is read until the same deadline, and independent of
@@ -100,12 +125,13 @@ impl Caller {
         &self,
         statement: &str,
         values: Vec<V>,
+        span: &Span,
     ) -> Result<Rows, Failure> {
         let parameters = Parameter::all(values);
         let parameters = by_reference(&parameters);
         let rows = self
             .session
-            .query(statement, &parameters, self.deadline)
+            .query(statement, &parameters, self.deadline, span)
             .await?;
         Ok(rows)
     }
@@ -117,11 +143,12 @@ impl Caller {
     ) -> Result<u64, Failure> {
         let parameters = Parameter::all(values);
         let parameters = by_reference(&parameters);
-        let count = self
-            .session
-            .execute(statement, &parameters, self.deadline)
-            .await?;
-        Ok(count)
+        let run = async |span: &Span| {
+            let session = &self.session;
+            let done = session.execute(statement, &parameters, self.deadline, span);
+            Ok(done.await?)
+        };
+        self.traced(statement, run).await
     }
 }
 

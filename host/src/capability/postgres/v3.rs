@@ -11,6 +11,7 @@ use super::value::{Kind, Value};
 use super::{Caller, Connection, close, open};
 use crate::capability::{HasCapabilities, Host, View, current_call};
 use crate::pool::postgres::{Rows, Type};
+use crate::telemetry::trace::Span;
 use wasmtime::component::{Access, Resource};
 
 type Answer<V> = wasmtime::Result<Result<V, Error>>;
@@ -60,11 +61,14 @@ async fn whole(
     statement: &str,
     params: Vec<ParameterValue>,
 ) -> Result<RowSet, Failure> {
-    let rows = caller.query(statement, params).await?;
-    let columns = columns(&rows);
-    let decoder = Decoder::of(&rows, |ty| typed(ty).0);
-    let rows = decoder.all(rows).await?;
-    Ok(RowSet { columns, rows })
+    let run = async |span: &Span| {
+        let rows = caller.query(statement, params, span).await?;
+        let columns = columns(&rows);
+        let decoder = Decoder::of(&rows, |ty| typed(ty).0);
+        let rows = decoder.all(rows).await?;
+        Ok(RowSet { columns, rows })
+    };
+    caller.traced(statement, run).await
 }
 
 fn columns(rows: &Rows) -> Vec<Column> {

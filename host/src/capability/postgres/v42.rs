@@ -16,6 +16,7 @@ use super::value::Kind;
 use super::{Builder, Caller, Connection, close, open};
 use crate::capability::{HasCapabilities, Host, View, current_call};
 use crate::pool::postgres::Rows;
+use crate::telemetry::trace::Span;
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
 type Answer<V> = wasmtime::Result<Result<V, Error>>;
@@ -118,15 +119,19 @@ impl<T: HasCapabilities> HostConnectionWithStore<T> for Host {
         params: Vec<ParameterValue>,
     ) -> Answer<Streamed> {
         let caller = accessor.with(|store| Caller::of(store, &connection))?;
-        let rows = match caller.query(&statement, params).await {
+        let span = caller.span(&statement);
+        let rows = match caller.query(&statement, params, &span).await {
             Ok(mut rows) => {
                 rows.set_deadline(caller.body_deadline);
                 rows
             }
-            Err(failure) => return Ok(Err(failure.into())),
+            Err(failure) => {
+                failure.tell(&span);
+                return Ok(Err(failure.into()));
+            }
         };
         let columns = columns(&rows);
-        let (rows, ended) = RowStream::new(rows);
+        let (rows, ended) = RowStream::new(rows, span);
         accessor.with(|mut store| {
             let stream = StreamReader::new(&mut store, rows)?;
             let outcome = FutureReader::new(&mut store, async {
@@ -169,11 +174,14 @@ async fn whole(
     statement: &str,
     params: Vec<ParameterValue>,
 ) -> Result<RowSet, Failure> {
-    let rows = caller.query(statement, params).await?;
-    let columns = columns(&rows);
-    let decoder = Decoder::of(&rows, Kind::of);
-    let rows = decoder.all(rows).await?;
-    Ok(RowSet { columns, rows })
+    let run = async |span: &Span| {
+        let rows = caller.query(statement, params, span).await?;
+        let columns = columns(&rows);
+        let decoder = Decoder::of(&rows, Kind::of);
+        let rows = decoder.all(rows).await?;
+        Ok(RowSet { columns, rows })
+    };
+    caller.traced(statement, run).await
 }
 
 fn columns(rows: &Rows) -> Vec<Column> {

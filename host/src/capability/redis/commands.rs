@@ -1,7 +1,7 @@
 //! What the interface's functions mean in commands and replies.
 
 use super::reply::{Item, flatten};
-use super::{Caller, Failure};
+use super::{Caller, Failure, traced, valkey};
 use redis::{Cmd, ToRedisArgs, Value, cmd};
 
 /// An argument of `execute`.
@@ -12,7 +12,17 @@ pub(super) enum Argument {
 
 impl Caller {
     async fn send(&self, cmd: &Cmd) -> Result<Value, Failure> {
-        Ok(self.session.command(cmd, self.deadline).await?)
+        Ok(self.traced(cmd).await?)
+    }
+
+    async fn traced(&self, cmd: &Cmd) -> Result<Value, valkey::Error> {
+        let start = || traced::command(cmd, self.session.peer());
+        let span = self.work.child(start);
+        let reply = self.session.traced(cmd, self.deadline, &span).await;
+        if let Err(error) = &reply {
+            span.fail(error.kind().as_str());
+        }
+        reply
     }
 
     pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), Failure> {
@@ -34,16 +44,12 @@ impl Caller {
     }
 
     pub(super) async fn incr(&self, key: &str) -> Result<i64, Failure> {
-        match self
-            .session
-            .command(cmd("INCR").arg(key), self.deadline)
-            .await
-        {
+        match self.traced(cmd("INCR").arg(key)).await {
             Ok(Value::Int(value)) => Ok(value),
             Ok(other) => Err(unexpected(&other)),
             // The server has no code of its own for a value that is no whole
             // number, or the largest one: only these words.
-            Err(crate::pool::valkey::Error::Server(reply))
+            Err(valkey::Error::Server(reply))
                 if reply.details().is_some_and(|text| {
                     text.contains("not an integer") || text.contains("would overflow")
                 }) =>

@@ -9,9 +9,10 @@ mod reply;
 mod v2;
 mod v3;
 
-use super::{Grants, HasCapabilities, Host, View, current_call};
+use super::{Grants, HasCapabilities, Host, View, current_call, traced};
 use crate::pool::Found;
 use crate::pool::valkey::{self, Session, Target, ValkeyPool};
+use crate::telemetry::trace::Span;
 use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::AsContextMut;
@@ -127,6 +128,8 @@ fn close(view: &mut View<'_>, connection: Resource<Connection>) -> wasmtime::Res
 struct Caller {
     session: Arc<Session>,
     deadline: Instant,
+    /// The guest's work, of which its commands are parts.
+    work: Span,
 }
 
 impl Caller {
@@ -134,10 +137,14 @@ impl Caller {
         mut store: impl AsContextMut<Data = T>,
         connection: &Resource<Connection>,
     ) -> wasmtime::Result<Self> {
-        let deadline = current_call(&mut store)?.due();
+        let call = current_call(&mut store)?;
         let mut store = store.as_context_mut();
         let view = store.data_mut().capabilities();
         let session = view.table.get(connection)?.0.clone();
-        Ok(Self { session, deadline })
+        Ok(Self {
+            session,
+            deadline: call.due(),
+            work: call.span.clone(),
+        })
     }
 }

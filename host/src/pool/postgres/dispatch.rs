@@ -21,7 +21,9 @@ use super::known::Text;
 use super::line::Turn;
 use super::permit::Permit;
 use super::rows::Rows;
+use super::session::CONNECTED;
 use super::slot::Lane;
+use crate::telemetry::trace::Span;
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -69,6 +71,7 @@ pub(super) async fn single(
     params: Params<'_>,
     want: Want,
     deadline: Instant,
+    span: &Span,
 ) -> Result<Reply, Error> {
     let lane = match text.class {
         Class::Shared if !text.is_heavy() => Lane::Shared,
@@ -82,6 +85,7 @@ pub(super) async fn single(
             pool.lanes.lock().condemn(permit.place().slot);
             continue;
         }
+        span.event(CONNECTED);
         let begun = Instant::now();
         match timeout_at(deadline, run(permit, text, params, want, deadline)).await {
             Ok(Ok(reply)) => return Ok(reply),

@@ -19,6 +19,7 @@ use super::permit::{Permit, Place};
 use super::settings::Settings;
 use super::slot::{Grant, Lane, SlotId};
 use super::way::Way;
+use crate::pool::origin::Peer;
 use crate::pool::placement::{self, Placement};
 
 /// Someone who holds a connection and may be idle with it.
@@ -30,6 +31,7 @@ pub(super) trait Occupant: Send + Sync {
 pub(super) struct Inner {
     /// `user@host:port/database`, for logs and metrics.
     pub(super) name: String,
+    pub(super) peer: Peer,
     pub(super) settings: Settings,
     pub(super) placement: Placement,
     pub(super) dialer: Dialer,
@@ -49,6 +51,7 @@ pub(super) struct Inner {
 impl Inner {
     pub(super) fn new(
         name: String,
+        peer: Peer,
         settings: Settings,
         placement: Placement,
         dialer: Dialer,
@@ -57,6 +60,7 @@ impl Inner {
     ) -> Self {
         Self {
             name,
+            peer,
             known: Known::new(settings.known_statements),
             settings,
             placement,

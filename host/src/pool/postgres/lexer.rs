@@ -60,6 +60,13 @@ impl<'a> Iterator for Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
+    /// Whether the next token is set apart from the one before it.
+    pub(super) fn is_apart(&self) -> bool {
+        self.rest.starts_with(char::is_whitespace)
+            || self.rest.starts_with("--")
+            || self.rest.starts_with("/*")
+    }
+
     /// Comments nest.
     fn skip_comment(&mut self) {
         let mut depth = 0_usize;

@@ -46,6 +46,7 @@ mod rows;
 mod session;
 mod settings;
 mod shared;
+mod shown;
 mod slot;
 mod sniff;
 mod tls;
@@ -60,6 +61,7 @@ pub use rows::Rows;
 pub use session::Session;
 pub use settings::Settings;
 pub use shared::{PostgresPool, ServerLimits, Status};
+pub use shown::Shown;
 
 pub use tokio_postgres::error::{DbError, SqlState};
 pub use tokio_postgres::types::{ToSql, Type};

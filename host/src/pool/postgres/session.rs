@@ -17,6 +17,11 @@ use super::permit::Permit;
 use super::pin::Pin;
 use super::rows::Rows;
 use super::slot::Lane;
+use crate::pool::origin::Peer;
+use crate::telemetry::trace::Span;
+
+/// What a span is told when its statement has a connection: until then it waits.
+pub(super) const CONNECTED: &str = "connected";
 
 /// What a caller has instead of a connection. Made without I/O; dropping it
 /// rolls back what it left open.
@@ -44,7 +49,8 @@ impl Session {
     /// Runs a statement that returns rows (or none).
     ///
     /// The result may be read after the session is gone. A value whose `ToSql`
-    /// accepts every type is told the parameter's type when it is written.
+    /// accepts every type is told the parameter's type when it is written. `span`
+    /// is told when there is a connection for the statement.
     ///
     /// # Errors
     /// See [`Error`].
@@ -53,8 +59,9 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
         deadline: Instant,
+        span: &Span,
     ) -> Result<Rows, Error> {
-        match self.run(sql, params, Want::Rows, deadline).await? {
+        match self.run(sql, params, Want::Rows, deadline, span).await? {
             Reply::Rows(rows) => Ok(rows),
             Reply::Count(_) => unreachable!("rows were asked for"),
         }
@@ -70,11 +77,17 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
         deadline: Instant,
+        span: &Span,
     ) -> Result<u64, Error> {
-        match self.run(sql, params, Want::Count, deadline).await? {
+        match self.run(sql, params, Want::Count, deadline, span).await? {
             Reply::Count(count) => Ok(count),
             Reply::Rows(_) => unreachable!("a count was asked for"),
         }
+    }
+
+    /// Whom its statements go to.
+    pub fn peer(&self) -> &Peer {
+        &self.pool.peer
     }
 
     async fn run(
@@ -83,6 +96,7 @@ impl Session {
         params: Params<'_>,
         want: Want,
         deadline: Instant,
+        span: &Span,
     ) -> Result<Reply, Error> {
         if Instant::now() >= deadline {
             return Err(Error::PoolTimeout {
@@ -95,8 +109,9 @@ impl Session {
         }
         loop {
             let Some(pin) = self.pinned(&text, deadline).await? else {
-                return dispatch::single(&self.pool, &text, params, want, deadline).await;
+                return dispatch::single(&self.pool, &text, params, want, deadline, span).await;
             };
+            span.event(CONNECTED);
             // A transaction is the rarer case: its state stays off the hot path.
             match Box::pin(pin.run(&text, params, want, deadline)).await? {
                 Some(reply) => return Ok(reply),

@@ -15,7 +15,9 @@ use super::opener;
 use super::session::Session;
 use super::settings::Settings;
 use super::slot::Limits;
+use crate::pool::origin::Peer;
 use crate::pool::placement::Placement;
+use crate::telemetry::trace::Span;
 
 /// A pool of connections to one [`Target`]. Cloning shares it; when the last
 /// clone and the last session are gone, its connections are closed.
@@ -79,8 +81,9 @@ impl PostgresPool {
         });
         let series = settings.series.unwrap_or(&name);
         let samples = metrics.pool(series.to_owned());
+        let peer = Peer::new(&target.servers(), database.to_owned());
         let inner = Arc::new(Inner::new(
-            name, settings, placement, dialer, samples, lanes,
+            name, peer, settings, placement, dialer, samples, lanes,
         ));
         metrics.watch(&inner);
         opener::start(&inner);
@@ -132,7 +135,10 @@ impl PostgresPool {
     /// # Errors
     /// See [`Error`].
     pub async fn server_limits(&self, deadline: Instant) -> Result<ServerLimits, Error> {
-        let mut rows = self.session().query(SERVER_LIMITS, &[], deadline).await?;
+        let mut rows = self
+            .session()
+            .query(SERVER_LIMITS, &[], deadline, &Span::OFF)
+            .await?;
         let row = rows
             .next()
             .await

@@ -56,7 +56,9 @@ use self::link::{Link, Probed};
 use self::metrics::{Counted, PoolMetrics};
 use self::near::Near;
 use self::wire::{Connector, Wire};
+use crate::pool::origin::Peer;
 use crate::pool::placement::{self, Placement};
+use crate::telemetry::trace::Span;
 
 /// A pool; clones share it. The last clone to go closes the connections.
 #[derive(Clone)]
@@ -66,6 +68,7 @@ pub struct ValkeyPool {
 
 struct Shared {
     target: Target,
+    peer: Peer,
     settings: Settings,
     placement: Placement,
     /// Link `i` lives on core `i` modulo the number of cores.
@@ -129,6 +132,7 @@ impl ValkeyPool {
         let turn = AtomicUsize::new(0);
         Self {
             shared: Arc::new(Shared {
+                peer: target.peer(),
                 target,
                 settings,
                 placement,
@@ -150,6 +154,11 @@ impl ValkeyPool {
 
     pub fn target(&self) -> &Target {
         &self.shared.target
+    }
+
+    /// Whom its commands go to.
+    pub fn peer(&self) -> &Peer {
+        &self.shared.peer
     }
 
     /// Waits until every connection is up and has answered a `PING`.
@@ -180,9 +189,18 @@ impl ValkeyPool {
     /// # Errors
     /// [`Error::Refused`] for a command that needs a [`Session`].
     pub async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        self.traced(cmd, deadline, &Span::OFF).await
+    }
+
+    /// The same, within a span of the command's: that is told whether the near cache
+    /// has the reply, where it may have it.
+    ///
+    /// # Errors
+    /// As of [`Self::command`].
+    pub async fn traced(&self, cmd: &Cmd, deadline: Instant, span: &Span) -> Result<Value, Error> {
         self.appendable(cmd)?;
         match command::need(cmd) {
-            Need::Shared => self.shared(cmd, deadline).await,
+            Need::Shared => self.shared(cmd, deadline, span).await,
             Need::Refused(refusal) | Need::OwnAlready(refusal) => self.counted(Err(refusal.into())),
             Need::Own(_) => self.counted(Err(Error::Refused {
                 command: "this command",

@@ -7,15 +7,25 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Error;
 use super::near::{self, Answer, Kept, Landing, Look, Near, Pilot, Seat};
 use super::{ValkeyPool, Wait};
+use crate::telemetry::trace::Span;
+
+/// What a span is told of a key that the near cache may have.
+const HIT: &str = "warmlink.near_cache.hit";
 
 impl ValkeyPool {
     /// Sends one command over a shared connection, unless the near cache has
     /// its reply.
-    pub(super) async fn shared(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+    pub(super) async fn shared(
+        &self,
+        cmd: &Cmd,
+        deadline: Instant,
+        span: &Span,
+    ) -> Result<Value, Error> {
         let near = self.shared.near.as_ref();
         let Some((near, look)) = near.and_then(|near| Some((near, near.look(cmd)?))) else {
             return self.direct(cmd, deadline).await;
         };
+        span.set(HIT, matches!(look, Look::Hit(_)));
         match look {
             Look::Hit(value) => {
                 // To a guest this is a wait like any other, and to its neighbours

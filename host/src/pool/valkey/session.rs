@@ -14,6 +14,8 @@ use super::dedicated::Lease;
 use super::error::Error;
 use super::near::Queued;
 use super::{ValkeyPool, Wait};
+use crate::pool::origin::Peer;
+use crate::telemetry::trace::Span;
 
 /// What one guest handle sends its commands through.
 ///
@@ -111,11 +113,14 @@ impl Session {
     }
 
     /// Sends one command and waits for its reply, at most until `deadline` and,
-    /// unless the command itself may block, at most the pool's command timeout.
-    pub async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+    /// unless the command itself may block, at most the pool's command timeout. `span`
+    /// is told whether the near cache has the reply, where it may have it.
+    pub async fn traced(&self, cmd: &Cmd, deadline: Instant, span: &Span) -> Result<Value, Error> {
         self.pool.appendable(cmd)?;
         let effect = match command::need(cmd) {
-            Need::Shared if !self.is_bound() => return self.pool.shared(cmd, deadline).await,
+            Need::Shared if !self.is_bound() => {
+                return self.pool.shared(cmd, deadline, span).await;
+            }
             Need::Own(Effect::Blocks) if !self.is_bound() => {
                 return self.pool.counted(self.block(cmd, deadline).await);
             }
@@ -129,8 +134,13 @@ impl Session {
         };
         match Box::pin(self.own(cmd, effect, deadline)).await {
             Some(outcome) => self.pool.counted(outcome),
-            None => self.pool.shared(cmd, deadline).await,
+            None => self.pool.shared(cmd, deadline, span).await,
         }
+    }
+
+    /// Whom its commands go to.
+    pub fn peer(&self) -> &Peer {
+        self.pool.peer()
     }
 
     fn is_bound(&self) -> bool {
@@ -274,6 +284,14 @@ async fn give_up_idle(own: Weak<Own>, idle: Duration) {
             Some(next) => sleep_until(next).await,
             None => sleep(idle).await,
         }
+    }
+}
+
+#[cfg(test)]
+impl Session {
+    /// As [`Self::traced`], with nothing traced.
+    pub(super) async fn command(&self, cmd: &Cmd, deadline: Instant) -> Result<Value, Error> {
+        self.traced(cmd, deadline, &Span::OFF).await
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::pool::origin::Origin;
+use crate::pool::origin::{Origin, Peer};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
@@ -171,6 +171,10 @@ impl Target {
                 places.map(|(host, port)| origin((host, *port))).collect()
             }
         }
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        Peer::new(&self.origins(), self.database.to_string())
     }
 
     /// What the client library needs to connect.

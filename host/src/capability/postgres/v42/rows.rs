@@ -5,6 +5,7 @@ use super::super::failure::Failure;
 use super::super::result::{Decoder, Sized};
 use super::super::value::Kind;
 use crate::pool::postgres::Rows;
+use crate::telemetry::trace::Span;
 use futures::stream::{self, BoxStream, StreamExt, try_unfold};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,6 +25,8 @@ const BATCH_BYTES: usize = 256 << 10;
 pub(super) struct RowStream {
     rows: BoxStream<'static, Result<Sized<DbValue>, Failure>>,
     outcome: Option<oneshot::Sender<Result<(), Error>>>,
+    /// The statement's.
+    span: Span,
 }
 
 /// What one look at the rows brought.
@@ -39,7 +42,7 @@ enum Batch {
 impl RowStream {
     /// The other end is told how it ended, or nothing if the guest drops the
     /// stream before its end.
-    pub(super) fn new(rows: Rows) -> (Self, oneshot::Receiver<Result<(), Error>>) {
+    pub(super) fn new(rows: Rows, span: Span) -> (Self, oneshot::Receiver<Result<(), Error>>) {
         let decoder = Decoder::of(&rows, Kind::of);
         // Held across reads of the guest: a row's deadline is a timer that has
         // to stay in place for as long as the row is waited for.
@@ -50,7 +53,8 @@ impl RowStream {
             let row = decoder.row(&row?)?;
             Ok(Some((row, (rows, decoder))))
         });
-        Self::over(rows.boxed())
+        let (stream, ended) = Self::over(rows.boxed());
+        (Self { span, ..stream }, ended)
     }
 
     fn over(
@@ -58,7 +62,13 @@ impl RowStream {
     ) -> (Self, oneshot::Receiver<Result<(), Error>>) {
         let (outcome, ended) = oneshot::channel();
         let outcome = Some(outcome);
-        (Self { rows, outcome }, ended)
+        let span = Span::OFF;
+        let stream = Self {
+            rows,
+            outcome,
+            span,
+        };
+        (stream, ended)
     }
 
     /// The rows that are there, up to `room` and the batch's own limits.
@@ -85,6 +95,10 @@ impl RowStream {
     fn end(&mut self, outcome: Result<(), Failure>) {
         // The connection goes back now, not when the guest drops the stream.
         self.rows = stream::empty().boxed();
+        if let Err(failure) = &outcome {
+            failure.tell(&self.span);
+        }
+        self.span.end();
         if let Some(sender) = self.outcome.take() {
             // A guest that dropped the future does not want to know.
             let _ = sender.send(outcome.map_err(Error::from));
