@@ -125,7 +125,7 @@ SERVICE = (
                     by("instance, component, places", rate("shed", OF)),
                     "{{component}}, places of the {{places}}, {{instance}}",
                 ),
-                note="WarmlinkShedding: 0.2. A component is shown from its first on.",
+                note="WarmlinkShedding: 0.2.",
             ),
             panel(
                 "Shed",

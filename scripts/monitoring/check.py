@@ -231,7 +231,6 @@ def host_faults():
         known.add_scrape(text)
         say(f"{len(known.seen)} names exported by the host")
         known.add_external()
-        known.add_declared()
         rules, dashboards = prometheus.rules(), list(queries())
         for rule in rules:
             if rule["type"] == "recording":

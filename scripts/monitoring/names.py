@@ -116,15 +116,6 @@ class Known:
             self.metrics.setdefault(name, {}).setdefault(label, set())
         self.add(name, labels)
 
-    def add_declared(self):
-        """Values of closed sets that are exported when they first happen, as the
-        host's source has them."""
-        causes = re.findall(
-            r"^    ([A-Z][a-zA-Z]+),", between("host/src/telemetry/swaps.rs", "enum RollbackCause", "\n}"), re.M
-        )
-        for cause in causes:
-            self.add("warmlink_canary_rollbacks_total", {"cause": cause})
-
     def faults(self, query):
         """What is wrong with a query."""
         try:
@@ -170,13 +161,6 @@ class Known:
         if grouped:
             return grouped | SCRAPED
         return SCRAPED.union(*(self.metrics.get(name, {}) for name, _ in selectors))
-
-
-def between(path, start, stop):
-    """A part of a source file."""
-    text = (ROOT / path).read_text()
-    begin = text.index(start)
-    return text[begin : text.index(stop, begin)]
 
 
 def legends(text):
