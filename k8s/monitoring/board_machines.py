@@ -207,6 +207,13 @@ NODES = (
                 (f"scrape_duration_seconds{{{AT}}}", "{{instance}}"),
                 note="The admin thread is apart from those that serve.",
             ),
+            panel(
+                "Spans of traces",
+                "ops",
+                (rate("spans_exported"), "sent, {{instance}}"),
+                (rate("spans_failed"), "not taken by the collector, {{instance}}"),
+                note="No line: nothing is traced. No request waits for this.",
+            ),
         ),
         "Machines": (
             panel(

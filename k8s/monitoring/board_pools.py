@@ -26,6 +26,25 @@ POOLS = (
                 "WarmlinkConnectionsOpenedUnderLoad.",
                 wide=24,
             ),
+            panel(
+                "Time to open a connection, and to wait for one",
+                "s",
+                (quantile(0.99, "postgres_pool_connect_seconds", "instance, pool"), "to open, p99, {{instance}} {{pool}}"),
+                (quantile(0.99, "postgres_pool_wait_seconds", "instance, pool"), "waited, p99, {{instance}} {{pool}}"),
+                note="Both lines at the same time, and the wait as long as the opening or longer: "
+                "callers wait for handshakes. A wait with no opening beside it: all connections "
+                "are busy. Attempts that failed are in it.",
+                wide=12,
+            ),
+            panel(
+                "Time of a statement",
+                "s",
+                (quantile(0.5, "postgres_pool_statement_seconds", "instance, pool"), "p50, {{instance}} {{pool}}"),
+                (quantile(0.99, "postgres_pool_statement_seconds", "instance, pool"), "p99, {{instance}} {{pool}}"),
+                note="From sending it to the end of its answer; the wait for a connection is not in "
+                "it. Low while callers wait: the database is not slow, it is not asked.",
+                wide=12,
+            ),
         ),
         "PostgreSQL": (
             panel(

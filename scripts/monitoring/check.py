@@ -217,7 +217,9 @@ def host_faults():
     """What a host has to be asked for."""
     with World() as world:
         services = world.services()
-        host = world.host("monitored", services)
+        # What is counted of spans is there only where something is traced.
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": world.collector()}
+        host = world.host("monitored", services, **traced)
         prometheus = Prometheus(world, [host], scrape="1s")
         stir(host, services, world.folder)
         text = until(

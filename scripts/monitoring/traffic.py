@@ -155,5 +155,7 @@ def vary(host, times=30):
         code = create(host, f"vary-{turn}")
         ask(host.public, "GET", f"/{code}?a={turn}", headers={"host": f"{turn}.example"})
         ask(host.public, "GET", f"/urls/{turn}", headers={"x-request-id": f"vary-{turn}"})
+        trace = f"00-{turn + 1:032x}-{turn + 1:016x}-01"
+        ask(host.public, "GET", "/health", headers={"traceparent": trace, "tracestate": f"a={turn}"})
         ask(host.public, "GET", f"/nowhere/{turn}")
         ask(host.public, f"M{turn}", "/urls")

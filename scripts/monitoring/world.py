@@ -6,6 +6,7 @@ program that made it: by pid, never by name.
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -53,7 +54,7 @@ class World(contextlib.ExitStack):
         self.folder.chmod(0o755)
         self.callback(shutil.rmtree, self.folder, ignore_errors=True)
         tools = str(ROOT / ".warmlink/tools")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("WARMLINK_")}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("WARMLINK_", "OTEL_"))}
         for name in ("DATABASE_URL", "VALKEY_URL"):
             kept.pop(name, None)
         kept["PATH"] = f"{tools}:{kept.get('PATH', '')}"
@@ -90,9 +91,32 @@ class World(contextlib.ExitStack):
             raise Failed(f"the servers did not start:\n{self.log('services')}")
         return json.loads(line)
 
-    def host(self, name, services, nodes=1, admin="127.0.0.1:0"):
+    def host(self, name, services, nodes=1, admin="127.0.0.1:0", **more):
         """A host over them, once it is ready."""
-        return Host(self, name, services, nodes, admin)
+        return Host(self, name, services, nodes, admin, more)
+
+    def collector(self):
+        """Somewhere to send traces: takes all of them, and looks at none."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.callback(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """An answer without a body is all that OTLP asks for."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "application/x-protobuf")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 class Lines:
@@ -118,7 +142,7 @@ class Lines:
 class Host:
     """A running host."""
 
-    def __init__(self, world, name, services, nodes, admin):
+    def __init__(self, world, name, services, nodes, admin, more):
         self.name = name
         self.process = world.spawn(
             name,
@@ -134,6 +158,7 @@ class Host:
             WARMLINK_LOG_FORMAT="text",
             WARMLINK_STATE=str(world.folder / name),
             WARMLINK_CACHE=str(ROOT / ".warmlink/cache"),
+            **more,
         )
         lines, said = Lines(self.process.stdout), {}
         deadline = time.monotonic() + START
