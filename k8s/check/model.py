@@ -1,6 +1,7 @@
 """What the rules ask of a rendered set of manifests."""
 
 import re
+import urllib.parse
 
 # Pods that no manifest of ours makes: the cluster's own and the operators'.
 OUTSIDE = [
@@ -8,6 +9,8 @@ OUTSIDE = [
     ("kube-system", {"app.kubernetes.io/name": "traefik"}),
     ("tailscale", {"tailscale.com/managed": "true"}),
     ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+    # A Prometheus operator's, and beside it a collector of traces.
+    ("monitoring", {"app.kubernetes.io/name": "prometheus"}),
 ]
 
 WORKLOADS = ("DaemonSet", "StatefulSet", "Deployment", "Job", "CronJob")
@@ -113,6 +116,15 @@ def selects(selector, labels):
 
 def environment(container):
     return {it["name"]: it for it in container.get("env", [])}
+
+
+def collector(container):
+    """Where traces go, as a URL and its port; neither where there are none."""
+    endpoint = environment(container).get("OTEL_EXPORTER_OTLP_ENDPOINT", {}).get("value")
+    if not endpoint:
+        return None, None
+    url = urllib.parse.urlsplit(endpoint)
+    return url, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
 def strings(value, path=""):

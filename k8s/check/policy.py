@@ -6,6 +6,7 @@ from model import (
     CLUSTER_WIDE,
     OUTSIDE,
     called,
+    collector,
     containers,
     environment,
     quantity,
@@ -164,7 +165,7 @@ def no_rights(manifests, _):
 
 # --- secrets ---------------------------------------------------------------------
 
-SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|ACCESS_KEY|PRIVATE_KEY", re.I)
+SECRET_NAME = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|ACCESS_KEY|PRIVATE_KEY|HEADERS", re.I)
 # A password in a URL, or in its options, that is not a reference to a variable.
 SECRET_URL = re.compile(
     r"[a-z]+://(?:[^\s:/@]*:(?!\$[({])[^\s@/]+@|\S*[?&]\w*password=(?!\$[({]))", re.I
@@ -271,10 +272,11 @@ def network_policies_match(manifests, settings):
 @rule
 def host_is_shut_in(manifests, settings):
     """The host: in through the public port and, for Prometheus, the admin one; out to
-    names, PostgreSQL and Valkey."""
-    _, spec, _ = manifests.host()
+    names, PostgreSQL, Valkey, and the collector of traces that it is told of."""
+    _, spec, container = manifests.host()
     if not spec:
         return
+    out = settings["egress"] | {collector(container)[1]}
     host = next(pod for pod in manifests.pods() if pod.spec is spec)
     covered = set()
     for it in manifests.of("NetworkPolicy"):
@@ -290,10 +292,84 @@ def host_is_shut_in(manifests, settings):
                     yield called(it), "lets in what is neither for :3000 nor Prometheus for :3001"
         for allowed in it["spec"].get("egress") or []:
             for port in allowed.get("ports") or [{}]:
-                if port.get("port") not in settings["egress"] or not allowed.get("to"):
-                    yield called(it), "lets the host out beyond names, PostgreSQL and Valkey"
+                if port.get("port") not in out or not allowed.get("to"):
+                    yield called(it), "lets the host out beyond what it has to reach"
     if covered != {"Ingress", "Egress"}:
         yield host.owner, "its traffic is not shut in both ways"
+
+
+@rule
+def monitors_reach_pods(manifests, settings):
+    """What the Prometheus operator is to scrape is there, lets it in, and is named as rules
+    and dashboards ask for it."""
+    policies = manifests.of("NetworkPolicy")
+    for it in manifests.of("PodMonitor"):
+        behind = [pod for pod in manifests.all_pods() if selects(it["spec"]["selector"], pod.labels)]
+        # A component by itself may name what another brings.
+        if not behind and settings["whole"]:
+            yield called(it), "selects no pod"
+        for endpoint in it["spec"]["podMetricsEndpoints"]:
+            given = {one["targetLabel"]: one for one in endpoint.get("relabelings", [])}
+            if not given.get("job", {}).get("replacement") or "instance" not in given:
+                yield called(it), "does not say what `job` and `instance` are"
+            for pod in behind:
+                number = pod.port(endpoint["port"])
+                if number is None:
+                    yield called(it), f"{pod.owner} has no port {endpoint['port']}"
+                elif not any(
+                    number in [port["port"] for port in allowed.get("ports") or []]
+                    and any("namespaceSelector" in peer for peer in allowed.get("from") or [])
+                    for policy in policies
+                    if selects(policy["spec"]["podSelector"], pod.labels)
+                    for allowed in policy["spec"].get("ingress") or []
+                ):
+                    yield called(it), f"no policy lets anybody outside in to {number} of {pod.owner}"
+
+
+@rule
+def traces_reach_their_collector(manifests, settings):
+    """Where it is told how to trace it is told where to send that, and may go there."""
+    _, spec, container = manifests.host()
+    given = environment(container) if spec else {}
+    told = [name for name in given if name.startswith("OTEL_")]
+    if not told:
+        return
+    for name in set(told) - settings["tracing"]:
+        yield "DaemonSet/warmlink", f"{name} is no variable of the host's"
+    sampler = given.get("OTEL_TRACES_SAMPLER", {}).get("value")
+    if sampler and sampler not in settings["samplers"]:
+        yield "DaemonSet/warmlink", f"there is no sampler {sampler}"
+    share = given.get("OTEL_TRACES_SAMPLER_ARG", {}).get("value", "1")
+    if not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", share):
+        yield "DaemonSet/warmlink", f"OTEL_TRACES_SAMPLER_ARG {share} is no share"
+    url, port = collector(container)
+    if not url or url.scheme not in ("http", "https") or not url.hostname:
+        yield "DaemonSet/warmlink", "OTEL_EXPORTER_OTLP_ENDPOINT is no URL of a collector"
+        return
+    if url.path.rstrip("/").endswith("/v1/traces"):
+        yield "DaemonSet/warmlink", "the host appends /v1/traces to the endpoint itself"
+    # A Service, NAME.NAMESPACE or longer. Its port is taken to be its pods', too, as that of
+    # every collector's chart is.
+    name, *rest = url.hostname.split(".")
+    inside = not rest or len(rest) == 1 or rest[1] == "svc"
+    namespace = {"kubernetes.io/metadata.name": rest[0] if rest else "warmlink"}
+    labels = next(pod for pod in manifests.pods() if pod.spec is spec).labels
+    if not any(
+        port in [it["port"] for it in allowed.get("ports") or []]
+        and (
+            not inside
+            or any(
+                selects(peer["namespaceSelector"], namespace)
+                if "namespaceSelector" in peer
+                else not rest
+                for peer in allowed.get("to") or []
+            )
+        )
+        for policy in manifests.of("NetworkPolicy")
+        if selects(policy["spec"]["podSelector"], labels)
+        for allowed in policy["spec"].get("egress") or []
+    ):
+        yield "DaemonSet/warmlink", f"no policy lets it out to {name}, {port}"
 
 
 @rule

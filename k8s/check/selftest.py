@@ -1,6 +1,7 @@
 """Breaks good manifests in one place at a time and expects the rule for it to say so.
 
-    selftest.py FILE      a rendered overlay that keeps every rule
+    selftest.py FILE FILE      rendered sets that keep every rule: an overlay, and one with the
+                               components that overlays leave out
 
 A rule without a way to break it here is an error: it would be a rule that cannot fail.
 """
@@ -12,6 +13,7 @@ import tempfile
 import yaml
 
 import policy
+import same
 import settings
 import validate
 from model import Manifests
@@ -20,9 +22,9 @@ BROKEN = []
 SETTINGS = settings.read()
 
 
-def breaks(which, what):
+def breaks(which, what, on="overlay"):
     def add(function):
-        BROKEN.append((which, what, function))
+        BROKEN.append((which, what, function, on))
         return function
 
     return add
@@ -49,7 +51,7 @@ def add(objects, kind, name, api="v1", **more):
     objects.append({"apiVersion": api, "kind": kind, "metadata": metadata, **more})
 
 
-def simple(which, what, at, key, value):
+def simple(which, what, at, key, value, on="overlay"):
     """Sets one key, or removes it where the value is None."""
 
     def function(objects):
@@ -59,7 +61,11 @@ def simple(which, what, at, key, value):
         else:
             inside[key] = value
 
-    BROKEN.append((which, what, function))
+    BROKEN.append((which, what, function, on))
+
+
+def optional(which, what, at, key, value):
+    simple(which, what, at, key, value, "optional")
 
 
 def security(objects):
@@ -218,6 +224,54 @@ simple("namespace_is_restricted", "baseline", lambda it: get(it, "Namespace", "w
 simple("namespace_is_restricted", "elsewhere", lambda it: get(it, "Service", "warmlink")["metadata"], "namespace", "default")
 simple("namespace_is_restricted", "nowhere", lambda it: get(it, "Service", "grafana")["metadata"], "namespace", None)
 
+
+def monitor(objects):
+    return get(objects, "PodMonitor", "warmlink")["spec"]
+
+
+def rules(objects):
+    return get(objects, "PrometheusRule", "warmlink-pools")["spec"]["groups"][0]["rules"]
+
+
+def endpoint(objects):
+    return variable(objects, "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+optional("monitors_reach_pods", "no pod", lambda it: monitor(it)["selector"], "matchLabels", {"app": "x"})
+optional("monitors_reach_pods", "no port", lambda it: monitor(it)["podMetricsEndpoints"][0], "port", "metrics")
+optional("monitors_reach_pods", "the operator's own names", lambda it: monitor(it)["podMetricsEndpoints"][0], "relabelings", [])
+optional("monitors_reach_pods", "shut out", lambda it: policy_of("monitoring-to-postgres")(it)["ingress"][0]["ports"][0], "port", 5432)
+optional("host_is_shut_in", "a neighbour of Prometheus's", lambda it: policy_of("monitoring-to-warmlink")(it)["ingress"][0]["from"][0], "podSelector", {})
+optional("host_is_shut_in", "a port that no collector has", endpoint, "value", "http://otel-collector.monitoring:4317")
+optional("traces_reach_their_collector", "nowhere", endpoint, "value", "")
+optional("traces_reach_their_collector", "no URL", endpoint, "value", "otel-collector.monitoring:4318")
+optional("traces_reach_their_collector", "its path", endpoint, "value", "http://otel-collector.monitoring:4318/v1/traces")
+optional("traces_reach_their_collector", "another namespace", endpoint, "value", "http://otel-collector.observability:4318")
+optional("traces_reach_their_collector", "its own namespace", endpoint, "value", "http://otel-collector:4318")
+optional("traces_reach_their_collector", "another port", lambda it: policy_of("warmlink-to-collector")(it)["egress"][0]["ports"][0], "port", 4317)
+optional("traces_reach_their_collector", "no such sampler", lambda it: variable(it, "OTEL_TRACES_SAMPLER"), "value", "ratio")
+optional("traces_reach_their_collector", "a share in percent", lambda it: variable(it, "OTEL_TRACES_SAMPLER_ARG"), "value", "10")
+optional("traces_reach_their_collector", "a variable misspelled", lambda it: variable(it, "OTEL_RESOURCE_ATTRIBUTES"), "name", "OTEL_RESOURCE_ATTRIBUTE")
+optional("secrets", "headers that nobody is told of", lambda it: variable(it, "OTEL_EXPORTER_OTLP_HEADERS")["valueFrom"]["secretKeyRef"], "name", "warmlink-otel")
+optional("schema", "a field that no PodMonitor has", lambda it: monitor(it)["podMetricsEndpoints"][0], "targetPort", 3001)
+optional("schema", "a rule that is neither", lambda it: rules(it)[0], "alert", None)
+optional("schema", "a duration that is none", lambda it: rules(it)[0], "for", "1 minute")
+optional("same", "another limit", lambda it: rules(it)[0], "expr", "vector(1) > 0.5")
+optional("same", "no dashboard", lambda it: get(it, "ConfigMap", "warmlink-dashboards")["data"], "pools.json", None)
+
+
+@breaks("same", "a file of rules that is missing", "optional")
+def _(objects):
+    objects.remove(get(objects, "PrometheusRule", "warmlink-slo"))
+
+
+@breaks("secrets_by_reference", "a header's value", "optional")
+def _(objects):
+    it = variable(objects, "OTEL_EXPORTER_OTLP_HEADERS")
+    it.pop("valueFrom")
+    it["value"] = "authorization=Bearer 0123456789abcdef"
+
+
 simple("schema", "a field of Kubernetes's misspelled", container, "livenessprobe", {})
 simple("schema", "a number for a text", lambda it: variable(it, "WARMLINK_NODES"), "value", 3)
 simple("schema", "a field that CloudNativePG has not", lambda it: get(it, "Cluster", "warmlink-postgres")["spec"], "replicas", 3)
@@ -229,8 +283,10 @@ simple("values", "chart values that are no mapping", lambda it: get(it, "HelmCha
 simple("secrets", "a Secret that nobody is told of", lambda it: variable(it, "VALKEY_PASSWORD")["valueFrom"]["secretKeyRef"], "name", "warmlink-redis")
 
 
-def complaints(which, objects):
+def complaints(which, objects, overlay):
     """What the check of that name says; schemas are slow, so only where they are meant."""
+    if which == "same":
+        return list(same.faults(overlay, objects))
     if which == "schema":
         return list(validate.schema_faults(objects))
     if which == "values":
@@ -251,17 +307,21 @@ def twice_is_refused():
     return False
 
 
-def main(path):
-    good = validate.load(path)
-    failed = [f"good manifests are refused: {it}" for it in validate.faults(good, True)]
+def main(overlay, optional):
+    good = {"overlay": validate.load(overlay), "optional": validate.load(optional)}
+    failed = [
+        f"good manifests are refused: {it}"
+        for objects in good.values()
+        for it in validate.faults(objects, True)
+    ]
     if not twice_is_refused():
         failed.append("a key that is given twice is taken")
-    for which, what, function in BROKEN:
-        objects = copy.deepcopy(good)
+    for which, what, function, on in BROKEN:
+        objects = copy.deepcopy(good[on])
         function(objects)
-        if which not in {found[0] for found in complaints(which, objects)}:
+        if which not in {found[0] for found in complaints(which, objects, good["overlay"])}:
             failed.append(f"{which} does not see: {what}")
-    tried = {which for which, _, _ in BROKEN}
+    tried = {which for which, *_ in BROKEN}
     failed += [f"{it.__name__} is never broken" for it in policy.RULES if it.__name__ not in tried]
     for it in failed:
         print(f"selftest: {it}", file=sys.stderr)
@@ -270,4 +330,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -21,7 +21,29 @@ def read(whole=True):
         "variables": variables(),
         # Names, PostgreSQL, Valkey and its sentinels.
         "egress": {53, 5432, 6379, 26379},
+        "tracing": TRACING,
+        "samplers": SAMPLERS,
     }
+
+
+# OpenTelemetry's names, of which the host's sources have not all: its SDK reads some itself.
+TRACING = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+}
+SAMPLERS = {
+    parent + name
+    for parent in ("", "parentbased_")
+    for name in ("always_on", "always_off", "traceidratio")
+}
 
 
 def default_drain():

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the dashboards, and the SLO's windows, from their descriptions.
+"""Makes the dashboards, the SLO's windows, and the rules as the Prometheus operator has them.
 
-    generate.py            writes dashboards/*.json and rules/windows.yaml
+    generate.py            writes dashboards/*.json, rules/windows.yaml and
+                           ../components/monitoring-operator/rules.yaml
     generate.py --check    fails where a file is not what this makes
 
-The descriptions are in board_*.py (with parts.py) and slo.py. The standard library alone.
+The descriptions are in board_*.py (with parts.py) and slo.py; the operator's rules are those
+of rules/*.yaml. The standard library alone.
 """
 
 import json
@@ -15,6 +17,7 @@ import slo
 from boards import DASHBOARDS
 
 HERE = pathlib.Path(__file__).resolve().parent
+OPERATOR = HERE.parent / "components" / "monitoring-operator" / "rules.yaml"
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Where Grafana looks a variable's values up.
@@ -139,13 +142,40 @@ def grafana(name, title, variables, rows):
     }
 
 
+# `release` as in podmonitor.yaml beside it.
+RULE = """\
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: warmlink-{name}
+  namespace: warmlink
+  labels:
+    release: kube-prometheus-stack
+spec:
+"""
+
+
+def operator(rules):
+    """Each file of rules as an object of its own, by moving its text to the right: what it
+    says stays what it says."""
+    made = "# Made by k8s/monitoring/generate.py of the rules there.\n"
+    for name, text in sorted(rules.items()):
+        made += RULE.format(name=name)
+        made += "".join("  " + line if line.strip() else line for line in text.splitlines(True))
+    return made
+
+
 def files():
     """Every file that is made, and its text."""
     made = {
         HERE / "dashboards" / f"{name}.json": json.dumps(grafana(name, *described), indent=2) + "\n"
         for name, described in DASHBOARDS.items()
     }
-    made[HERE / "rules" / "windows.yaml"] = slo.text()
+    windows = HERE / "rules" / "windows.yaml"
+    made[windows] = slo.text()
+    rules = {path.stem: path.read_text() for path in HERE.glob("rules/*.yaml")}
+    made[OPERATOR] = operator(rules | {windows.stem: slo.text()})
     return made
 
 
