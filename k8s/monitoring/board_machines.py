@@ -166,7 +166,12 @@ NODES = (
     ("instance",),
     {
         "Processes": (
-            panel("Answers Prometheus", "short", (f"up{{{AT}}}", "{{instance}}")),
+            panel(
+                "Answers Prometheus",
+                "short",
+                (f"up{{{AT}}}", "{{instance}}"),
+                note="A line that ends: there is no pod. WarmlinkNodeMissing: a quarter of an hour.",
+            ),
             panel(
                 "Ready",
                 "short",
