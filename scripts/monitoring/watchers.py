@@ -26,7 +26,7 @@ def program(*names):
 def promtool(*words):
     """Whether promtool is content, and what it says."""
     done = subprocess.run(
-        [program("promtool"), *map(str, words)], capture_output=True, text=True, timeout=300
+        [program("promtool"), *map(str, words)], capture_output=True, text=True, timeout=600
     )
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
