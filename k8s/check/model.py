@@ -120,8 +120,12 @@ def environment(container):
 
 def collector(container):
     """Where traces go, as a URL and its port; neither where there are none."""
-    endpoint = environment(container).get("OTEL_EXPORTER_OTLP_ENDPOINT", {}).get("value")
-    if not endpoint:
+    given = environment(container)
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        endpoint = given.get(name, {}).get("value")
+        if endpoint:
+            break
+    else:
         return None, None
     url = urllib.parse.urlsplit(endpoint)
     return url, url.port or {"http": 80, "https": 443}.get(url.scheme)

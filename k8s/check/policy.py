@@ -346,7 +346,8 @@ def traces_reach_their_collector(manifests, settings):
     if not url or url.scheme not in ("http", "https") or not url.hostname:
         yield "DaemonSet/warmlink", "OTEL_EXPORTER_OTLP_ENDPOINT is no URL of a collector"
         return
-    if url.path.rstrip("/").endswith("/v1/traces"):
+    base = given.get("OTEL_EXPORTER_OTLP_ENDPOINT", {}).get("value", "")
+    if base.rstrip("/").endswith("/v1/traces"):
         yield "DaemonSet/warmlink", "the host appends /v1/traces to the endpoint itself"
     # A Service, NAME.NAMESPACE or longer. Its port is taken to be its pods', too, as that of
     # every collector's chart is.

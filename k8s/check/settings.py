@@ -29,6 +29,8 @@ def read(whole=True):
 # OpenTelemetry's names, of which the host's sources have not all: its SDK reads some itself.
 TRACING = {
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     "OTEL_TRACES_SAMPLER",
