@@ -441,6 +441,26 @@ def time_to_drain(manifests, settings):
         yield "DaemonSet/warmlink", f"is killed after {grace} s; drains up to {needed:g} s"
     if seconds(delay) < 2:
         yield "DaemonSet/warmlink", "stops listening before anybody knows that it will"
+    ready = container.get("readinessProbe", {})
+    unready = ready.get("periodSeconds", 10) * ready.get("failureThreshold", 3)
+    if unready >= seconds(delay):
+        yield "DaemonSet/warmlink", f"is known to drain after {unready} s, and stops listening before"
+
+
+@rule
+def changed_configuration_is_a_rollout(manifests, _):
+    """Nothing here reads its configuration again: a pod has what it was started with. So what
+    it is started with has another name when it changes, which kustomize sees to. Secrets are
+    not made here, and k8s/README.md says what to restart for which."""
+    for pod in manifests.pods():
+        named = [volume.get("configMap", {}).get("name") for volume in pod.spec.get("volumes", [])]
+        for container in containers(pod.spec):
+            sources = [it.get("valueFrom", {}) for it in container.get("env", [])]
+            named += [it.get("configMapKeyRef", {}).get("name") for it in sources]
+            named += [it.get("configMapRef", {}).get("name") for it in container.get("envFrom", [])]
+        for name in filter(None, named):
+            if not re.fullmatch(r".+-[2456789bcdfghkmt]{10}", name):
+                yield pod.owner, f"reads the ConfigMap {name}, whose name outlives a change"
 
 
 @rule

@@ -213,6 +213,28 @@ simple("time_to_drain", "the default of 30 s", host, "terminationGracePeriodSeco
 simple("time_to_drain", "exactly as long", host, "terminationGracePeriodSeconds", 30)
 simple("time_to_drain", "a longer delay", lambda it: variable(it, "WARMLINK_DRAIN_DELAY"), "value", "15s")
 simple("time_to_drain", "no delay", lambda it: variable(it, "WARMLINK_DRAIN_DELAY"), "value", "0s")
+simple("time_to_drain", "a probe that takes its time", lambda it: container(it)["readinessProbe"], "failureThreshold", 3)
+
+
+def volume(objects, kind, name, which):
+    volumes = get(objects, kind, name)["spec"]["template"]["spec"]["volumes"]
+    return next(it for it in volumes if it["name"] == which)
+
+
+@breaks("changed_configuration_is_a_rollout", "a name that stays")
+def _(objects):
+    mounted = volume(objects, "StatefulSet", "prometheus", "config")["configMap"]
+    get(objects, "ConfigMap", mounted["name"])["metadata"]["name"] = "prometheus"
+    mounted["name"] = "prometheus"
+
+
+@breaks("changed_configuration_is_a_rollout", "a variable of the host's")
+def _(objects):
+    it = variable(objects, "WARMLINK_NODES")
+    it.pop("value")
+    it["valueFrom"] = {"configMapKeyRef": {"name": "warmlink", "key": "nodes"}}
+
+
 simple("host_is_told", "a variable misspelled", lambda it: variable(it, "WARMLINK_NODES"), "name", "WARMLINK_NODE_COUNT")
 simple("host_is_told", "no token", lambda it: variable(it, "WARMLINK_ADMIN_TOKEN"), "name", "TOKEN")
 simple("host_is_told", "loopback", lambda it: variable(it, "WARMLINK_LISTEN"), "value", "127.0.0.1:3000")
