@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::manifest::Manifest;
 use crate::services::signal;
-use crate::{Api, metrics, paths, reaper};
+use crate::{Api, metrics, paths, process, reaper};
 
 /// A cold compile of every component on a loaded machine fits in this.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -136,15 +136,29 @@ impl Host {
             std::fs::create_dir_all(parent).expect("the folder is writable");
             std::fs::write(path, bytes).expect("the folder is writable");
         }
-        let mut child = command_within(options.network.as_deref(), &options.env)
+        let mut command = command_within(options.network.as_deref(), &options.env);
+        command
             .arg("up")
             .args(&options.flags)
             .arg(&manifest)
             .env("WARMLINK_STATE", folder.path().join("state"))
-            .current_dir(folder.path())
+            .current_dir(folder.path());
+        Self::launch(command, folder)
+    }
+
+    /// Starts what a test has put together: a command whose process becomes a host, or
+    /// waits for one ([`Host::enter`]). The folder goes with the host.
+    ///
+    /// # Panics
+    /// Where the process cannot be started.
+    pub fn launch(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
-            .expect("the binary starts");
+            .expect("the command starts");
         let pid = child.id().expect("just started");
         reaper::watch(pid);
         let log = Log::default();
@@ -177,6 +191,21 @@ impl Host {
             folder,
             ended: false,
         }
+    }
+
+    /// What was started only waits for the host, its one child: what is said of the
+    /// process from now on is said of that.
+    ///
+    /// # Panics
+    /// Where there is no such child.
+    pub fn enter(&mut self) {
+        let children = process::children(self.pid);
+        let [inner] = children.as_slice() else {
+            panic!("{} has the children {children:?}", self.pid);
+        };
+        reaper::forget(self.pid);
+        self.pid = *inner;
+        reaper::watch(self.pid);
     }
 
     /// Waits for the admin port.

@@ -9,6 +9,7 @@ pub mod collector;
 pub mod columns;
 pub mod control;
 pub mod csv;
+pub mod daemonset;
 pub mod database;
 pub mod eventually;
 pub mod h2;

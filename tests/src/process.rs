@@ -12,14 +12,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// # Panics
 /// Where the process has ended.
 pub fn peak_bytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    kilobytes
-        .expect("it has memory")
-        .parse::<u64>()
-        .expect("a number")
-        * 1024
+    size(pid, "VmHWM").expect("the process runs")
+}
+
+/// A size that the system names so; none where the process has ended.
+pub fn size(pid: u32, name: &str) -> Option<u64> {
+    let said = said(pid, name)?;
+    let kilobytes: u64 = said.strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// From now on the peak is of what follows.
@@ -41,6 +41,65 @@ pub fn cpu_time(pid: u32) -> Duration {
     let fields: Vec<_> = rest.split(' ').collect();
     let ticks = |at: usize| fields[at].parse::<u32>().expect("a number");
     TICK * (ticks(11) + ticks(12))
+}
+
+/// The processes that it has started and not yet waited for.
+///
+/// # Panics
+/// Where the system does not tell.
+pub fn children(pid: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").expect("the system tells of its processes");
+    all.filter_map(|entry| {
+        let it: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        // It may have ended meanwhile.
+        let stat = fs::read_to_string(format!("/proc/{it}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let parent: u32 = rest.split(' ').nth(1)?.parse().ok()?;
+        (parent == pid).then_some(it)
+    })
+    .collect()
+}
+
+/// What the system says of it by this name, with one space between the words.
+///
+/// # Panics
+/// Where it says nothing.
+pub fn status(pid: u32, name: &str) -> String {
+    said(pid, name).unwrap_or_else(|| panic!("nothing of {name}: {pid} may have ended"))
+}
+
+fn said(pid: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| {
+        let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+        Some(rest.split_whitespace().collect::<Vec<_>>().join(" "))
+    })
+}
+
+/// The names of its threads.
+///
+/// # Panics
+/// Where the process has ended.
+pub fn threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim_end().to_owned())
+        .collect()
+}
+
+/// Has the system refuse it memory beyond so many bytes more than it has now, touched or
+/// not; false where it cannot be had.
+pub fn limit_memory(pid: u32, more: u64) -> bool {
+    let Some(now) = size(pid, "VmData") else {
+        return false;
+    };
+    // The upper limit stays, so that it can be lifted.
+    Command::new("prlimit")
+        .arg(format!("--pid={pid}"))
+        .arg(format!("--data={}:", now + more))
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// How many descriptors it may have open: for now, and at most.

@@ -163,6 +163,15 @@ impl Proxy {
         *self.trap.lock().expect("no one panics while holding it") = Some(word);
     }
 
+    /// Whether the word that was waited for has been sent.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn has_sprung(&self) -> bool {
+        let trap = self.trap.lock().expect("no one panics while holding it");
+        trap.is_none() && *self.flow.borrow() == Flow::Unanswered
+    }
+
     /// The same on the connection that reaches the target from this port alone.
     pub fn hold_one(&self, port: u16) {
         self.flow.send_replace(Flow::OneHeld(port));
