@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod cluster;
 mod control_role;
 mod faults;
 mod load;
