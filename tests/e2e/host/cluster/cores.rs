@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::process::Command;
 use warmlink_tests::daemonset::DaemonSet;
-use warmlink_tests::{Host, Manifest, paths, process, run};
+use warmlink_tests::{Host, Manifest, eventually, paths, process, run};
+
+use super::SOON;
 
 /// In microseconds, the kernel's and the cluster's default.
 const PERIOD: u32 = 100_000;
@@ -95,8 +97,9 @@ fn shares_processors(group: &Path) -> bool {
     given.is_ok_and(|given| given.split_whitespace().any(|it| it == "cpu"))
 }
 
-/// The threads that serve, of a host with so many thousandths of a core.
-async fn serving(thousandths: u32) -> Option<usize> {
+/// Starts a host with so many thousandths of a core, and waits for the threads that serve
+/// in it to be as many as there are `cores`.
+async fn serves_on(thousandths: u32, cores: usize) -> Option<()> {
     let group = Group::of(thousandths)?;
     let folder = tempfile::tempdir().unwrap();
     let manifest = folder.path().join("spin.toml");
@@ -116,10 +119,20 @@ async fn serving(thousandths: u32) -> Option<usize> {
     let mut host = Host::launch(command, folder);
     host.opened().await;
     host.api().get("/echo").await.expect(200);
+    // A thread has its name once it runs.
+    eventually(&format!("{cores} threads serve"), SOON, || async {
+        let threads = process::threads(host.pid());
+        let serving = threads.iter().filter(|it| it.starts_with("core-")).count();
+        (serving == cores).then_some(())
+    })
+    .await;
+    // And no more of them.
+    host.api().get("/echo").await.expect(200);
     let threads = process::threads(host.pid());
     let serving = threads.iter().filter(|it| it.starts_with("core-")).count();
+    assert_eq!(serving, cores, "of {thousandths} thousandths");
     assert_eq!(host.terminate().await.code(), Some(0));
-    Some(serving)
+    Some(())
 }
 
 #[test]
@@ -129,10 +142,9 @@ fn it_serves_on_as_many_cores_as_its_limit_has_whole_ones() {
         let limit = DaemonSet::base().cpu_limit();
         for thousandths in [limit, 1500, 1000, 500] {
             let whole = (thousandths / 1000).max(1) as usize;
-            let Some(serving) = serving(thousandths).await else {
+            if serves_on(thousandths, whole.min(there)).await.is_none() {
                 return;
-            };
-            assert_eq!(serving, whole.min(there), "of {thousandths} thousandths");
+            }
         }
         if there == 1 {
             eprintln!("SKIPPED: a limit of cores below those there are: there is one");
