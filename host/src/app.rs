@@ -6,6 +6,7 @@ pub mod compiling;
 mod descriptors;
 mod limiting;
 mod loading;
+mod memory;
 mod observed;
 pub mod preflight;
 pub mod signals;
@@ -129,6 +130,7 @@ impl Node {
             }
         };
         metrics
+                memory: self.memory(),
             .generation
             .set(i64::try_from(table.generation().number()).unwrap_or(i64::MAX));
         let table = live.get_or_init(|| Arc::new(LiveTable::new(table)));
@@ -285,6 +287,11 @@ impl Node {
         self.spec
             .routes
             .iter()
+    /// What all instances may hold together, in bytes.
+    fn memory(&self) -> u64 {
+        self.config.memory.unwrap_or_else(memory::usual)
+    }
+
             .map(|route| route.pattern.raw())
             .find(|route| !route.contains([':', '*']) && !route.ends_with("/..."))
             .unwrap_or("/")

@@ -106,7 +106,9 @@ SERVICE = (
                 "Places taken by node",
                 "percentunit",
                 (
-                    gauge("node_in_flight") + " / on (instance) " + gauge("node_in_flight_limit"),
+                    gauge("node_many_in_flight")
+                    + " / on (instance) "
+                    + gauge("node_many_in_flight_limit"),
                     "{{instance}}",
                 ),
                 note="Of all components together. WarmlinkNodePlacesLow: 80 %.",

@@ -2,6 +2,7 @@
 
 use super::Node;
 use crate::cores::Cores;
+use crate::engine::memory::Memory;
 use crate::engine::{Compiler, Engine, Sizing, linker};
 use crate::live::artifacts::Artifacts;
 use crate::live::load::{Loader, Occasion};
@@ -79,7 +80,8 @@ pub(super) fn loader(
     pools: Arc<Pools>,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Loader> {
-    let engine = Arc::new(Engine::new(sizing)?);
+    let memory = Memory::new(node.memory(), node.spec.components.len());
+    let engine = Arc::new(Engine::new(sizing, memory)?);
     let linker = linker::build(engine.inner())?;
     Ok(Loader {
         compiler: Compiler::new(engine, node.config.cache.clone())?,

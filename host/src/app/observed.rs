@@ -22,6 +22,8 @@ pub(super) struct Observed {
     pub(super) live: Weak<OnceLock<Arc<LiveTable>>>,
     pub(super) rollouts: Weak<OnceLock<Rollouts>>,
     pub(super) places: Weak<OnceLock<Arc<Places>>>,
+    /// Bytes that instances may hold together.
+    pub(super) memory: u64,
 }
 
 impl Collector for Observed {
@@ -35,6 +37,11 @@ impl Collector for Observed {
             "connections_limit",
             "Most connections of clients",
             u64::from(self.connections),
+        )?;
+        gauges.one(
+            "instance_memory_limit_bytes",
+            "Most memory of all instances together",
+            self.memory,
         )?;
         if let Some(places) = self.places.upgrade().as_deref().and_then(OnceLock::get) {
             gauges.node(places)?;
@@ -72,6 +79,16 @@ impl Gauges<'_, '_> {
             "node_in_flight_limit",
             "Most of these",
             places.all().limit() as u64,
+        )?;
+        self.one(
+            "node_many_in_flight",
+            "Of these, those beyond each component's share of the kept places",
+            places.many().in_flight() as u64,
+        )?;
+        self.one(
+            "node_many_in_flight_limit",
+            "Most of those",
+            places.many().limit() as u64,
         )?;
         self.one(
             "node_waiting",

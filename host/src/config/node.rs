@@ -1,6 +1,6 @@
 //! The settings of one node.
 
-use super::quantity::{DURATION_HELP, parse_duration};
+use super::quantity::{DURATION_HELP, SIZE_HELP, parse_duration, parse_size};
 use super::trace::TraceArgs;
 use super::{Faults, Secret};
 use crate::telemetry::logging::Format;
@@ -63,6 +63,10 @@ pub struct NodeArgs {
     /// How many cores serve requests [default: all there are].
     #[arg(long, env = "WARMLINK_CORES", value_name = "COUNT")]
     cores: Option<String>,
+    /// Memory that all instances of components may hold together [default: three
+    /// quarters of what the process may have].
+    #[arg(long, env = "WARMLINK_MEMORY", value_name = "SIZE")]
+    memory: Option<String>,
     /// How long requests are still taken after the signal to end, while
     /// balancers learn of it.
     #[arg(
@@ -147,6 +151,8 @@ pub struct Config {
     pub nodes: NonZeroU32,
     /// How many cores serve requests.
     pub cores: NonZeroUsize,
+    /// Bytes that all instances may hold together, where that is said.
+    pub memory: Option<u64>,
     /// From the signal to end until the drain.
     pub drain_delay: Duration,
     /// What commands have to present.
@@ -202,6 +208,10 @@ impl NodeArgs {
             None => Some(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
             Some(text) => read(&mut faults, "WARMLINK_CORES", text, count),
         };
+        let memory = self.memory.as_deref().map(parse_size).transpose();
+        let memory = memory
+            .map_err(|message| faults.add("WARMLINK_MEMORY", message, SIZE_HELP))
+            .ok();
         let drain_delay = parse_duration(&self.drain_delay)
             .map_err(|message| faults.add("WARMLINK_DRAIN_DELAY", message, DURATION_HELP))
             .ok();
@@ -258,6 +268,7 @@ impl NodeArgs {
                 node,
                 nodes: nodes?,
                 cores: cores?,
+                memory: memory?.map(|bytes| bytes as u64),
                 drain_delay: drain_delay?,
                 admin_token,
                 log: self.log,
@@ -325,6 +336,7 @@ mod tests {
             "--listen=localhost",
             "--nodes=0",
             "--cores=many",
+            "--memory=some",
             "--drain-delay=5",
             "--log-format=xml",
             "--node=a b",
@@ -337,6 +349,7 @@ mod tests {
                 "WARMLINK_LISTEN",
                 "WARMLINK_NODES",
                 "WARMLINK_CORES",
+                "WARMLINK_MEMORY",
                 "WARMLINK_DRAIN_DELAY",
                 "WARMLINK_LOG_FORMAT",
                 "WARMLINK_NODE",

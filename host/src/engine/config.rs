@@ -1,6 +1,8 @@
 //! The one wasmtime engine of a node.
 
 use super::epoch;
+use super::memory::Memory;
+use std::sync::Arc;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How much the instance pool has room for.
@@ -32,20 +34,26 @@ const MEMORY_KEEP_RESIDENT: usize = 64 << 10;
 pub struct Engine {
     engine: wasmtime::Engine,
     sizing: Sizing,
+    memory: Arc<Memory>,
     _ticker: epoch::Ticker,
 }
 
 impl Engine {
-    /// Reserves the pool's address space and starts the epoch's thread.
+    /// Reserves the pool's address space and starts the epoch's thread. Of it all
+    /// instances together use `memory` at most.
     ///
     /// # Errors
     ///
     /// When the address space cannot be reserved or the thread not started.
-    pub fn new(sizing: Sizing) -> anyhow::Result<Self> {
-        Self::configured(sizing, |_| Ok(()))
+    pub fn new(sizing: Sizing, memory: Memory) -> anyhow::Result<Self> {
+        let engine = Self::configured(sizing, |_| Ok(()))?;
+        Ok(Self {
+            memory: Arc::new(memory),
+            ..engine
+        })
     }
 
-    /// The same, with more said of how it compiles.
+    /// The same for an engine that compiles and runs nothing, with more said of how.
     ///
     /// # Errors
     ///
@@ -87,6 +95,7 @@ impl Engine {
         Ok(Self {
             engine,
             sizing,
+            memory: Arc::new(Memory::new(u64::MAX, 1)),
             _ticker: ticker,
         })
     }
@@ -94,6 +103,11 @@ impl Engine {
     /// How much its pool has room for.
     pub fn sizing(&self) -> Sizing {
         self.sizing
+    }
+
+    /// What all its instances may hold together.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// wasmtime's own handle.

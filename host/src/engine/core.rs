@@ -3,6 +3,7 @@
 use super::dispatch::{Answer, Dispatch, Next, Request, Waiting};
 use super::epoch::Slices;
 use super::guest::Guest;
+use super::memory::Limiter;
 use super::revision::Shared;
 use super::ticket::{Ticket, WorkerLink};
 use super::worker::{CoreCount, Instance};
@@ -130,10 +131,13 @@ impl Core {
             shared.wasi()?,
             Outbound::new(shared.grants.clone(), limits.deadline),
             Capabilities::new(shared.grants.clone()),
-            StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .build(),
+            Limiter::new(
+                StoreLimitsBuilder::new()
+                    .memory_size(limits.memory)
+                    .table_elements(limits.table_elements)
+                    .build(),
+                shared.memory.clone(),
+            ),
             limits.handles,
         );
         let mut store = Store::new(shared.engine.inner(), guest);

@@ -1,12 +1,13 @@
 //! What a store holds for its guest.
 
+use super::memory::Limiter;
 use super::ticket::{Fate, Ticket};
 use crate::capability::outbound_http::Outbound;
 use crate::capability::{Capabilities, HasCapabilities, View};
 use crate::telemetry::trace::TraceId;
 use std::sync::{Arc, Weak};
+use wasmtime::ResourceLimiter;
 use wasmtime::component::{GuestTaskId, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreLimits};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -17,7 +18,7 @@ pub struct Guest {
     http: WasiHttpCtx,
     outbound: Outbound,
     capabilities: Capabilities,
-    limits: StoreLimits,
+    limits: Limiter,
     tickets: Vec<Weak<Ticket>>,
 }
 
@@ -26,7 +27,7 @@ impl Guest {
         wasi: WasiCtx,
         outbound: Outbound,
         capabilities: Capabilities,
-        limits: StoreLimits,
+        limits: Limiter,
         handles: usize,
     ) -> Self {
         let mut table = ResourceTable::new();

@@ -16,6 +16,7 @@ mod expiration;
 mod functions;
 pub mod guest;
 pub mod linker;
+pub mod memory;
 pub mod places;
 pub mod retirement;
 pub mod revision;

@@ -8,24 +8,20 @@ use tokio::time::Instant;
 /// Of so many places one is kept for those that have few.
 const KEPT: usize = 4;
 
-/// Few is up to one of so many places.
-const FEW: usize = 16;
-
-/// Fewest places of which any are kept: of less, a part is none.
-const LEAST: usize = 8;
-
 /// The places of a node, of which its endpoints take one for each request.
 ///
-/// A quarter of them is kept for endpoints that hold less than a sixteenth: however many
-/// endpoints are overloaded, or hang, and whatever places they may have of their own, the
-/// others go on. Those that hold more wait apart, so that the queue before the kept places
-/// is not theirs either.
+/// A quarter of them is kept, an equal share for each endpoint: what that holds beyond
+/// its share comes out of the other three quarters. However many endpoints are
+/// overloaded, or hang, and whatever places they may have of their own, the others go
+/// on. Those that hold more wait apart, so that the queue before the kept places is not
+/// theirs either. An endpoint that is alone has all there are.
 #[derive(Debug)]
 pub struct Places {
     all: Arc<Admission>,
     /// Those that endpoints may hold beyond a few.
     many: Admission,
     few: usize,
+    queue_wait: Duration,
 }
 
 /// A place, given back when dropped.
@@ -46,14 +42,21 @@ impl From<Permit> for PlacePermit {
 }
 
 impl Places {
-    /// `limit` places, before each kind of which `queue` wait for `queue_wait` at most; as
-    /// of [`Admission::new`].
-    pub fn new(limit: usize, queue: Option<usize>, queue_wait: Duration) -> Self {
-        let kept = if limit < LEAST { 0 } else { limit / KEPT };
+    /// `limit` places for so many `endpoints`, before each kind of which `queue` wait; as
+    /// of [`Admission::new`]. Nobody waits for more than `queue_wait`.
+    ///
+    /// Where there are more endpoints than places to keep, none are kept.
+    pub fn new(limit: usize, endpoints: usize, queue: Option<usize>, queue_wait: Duration) -> Self {
+        let few = if endpoints > 1 {
+            limit / KEPT / endpoints
+        } else {
+            0
+        };
         Self {
             all: Arc::new(Admission::new(limit, queue, queue_wait)),
-            many: Admission::new(limit - kept, queue, queue_wait),
-            few: (limit / FEW).max(1),
+            many: Admission::new(limit - few * endpoints, queue, queue_wait),
+            few,
+            queue_wait,
         }
     }
 
@@ -64,20 +67,25 @@ impl Places {
     ///
     /// As of [`Admission::admit`].
     pub async fn admit(&self, held: usize, deadline: Instant) -> Result<PlacePermit, Shed> {
-        let many = if held > self.few {
-            Some(self.many.admit(deadline).await?)
-        } else {
-            None
-        };
+        if held <= self.few {
+            return self.all.admit(deadline).await.map(PlacePermit::from);
+        }
+        let deadline = deadline.min(Instant::now() + self.queue_wait);
+        let many = self.many.admit(deadline).await?;
         Ok(PlacePermit {
             _all: self.all.admit(deadline).await?,
-            _many: many,
+            _many: Some(many),
         })
     }
 
     /// All of them: how many there are, and are taken.
-    pub fn all(&self) -> &Arc<Admission> {
+    pub fn all(&self) -> &Admission {
         &self.all
+    }
+
+    /// Those that endpoints may hold beyond a few.
+    pub fn many(&self) -> &Admission {
+        &self.many
     }
 
     /// How many requests wait for one.
@@ -104,24 +112,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_have_few_find_places_whatever_others_hold() {
-        let places = Places::new(32, Some(0), Duration::ZERO);
-        let first = fill(&places).await;
-        assert_eq!(first.len(), 2 + 24, "a few, and all that is not kept");
-        // The others still have a few each.
-        let (second, third) = (fill(&places).await, fill(&places).await);
-        assert_eq!((second.len(), third.len()), (2, 2));
+    async fn whoever_hangs_the_last_one_has_its_share() {
+        let places = Places::new(32, 4, Some(0), Duration::ZERO);
+        let mut held = vec![fill(&places).await];
+        assert_eq!(held[0].len(), 2 + 24, "its share, and all that is not kept");
+        for _ in 1..4 {
+            held.push(fill(&places).await);
+            assert_eq!(held.last().unwrap().len(), 2);
+        }
+        assert_eq!(places.all().in_flight(), 32, "none is kept for nobody");
         // What is given back comes back as what it was.
-        drop(first);
+        drop(held.remove(0));
         assert_eq!(fill(&places).await.len(), 2 + 24);
-        drop((second, third));
+        drop(held);
         assert_eq!(places.all().in_flight(), 0);
+        assert_eq!(places.many().in_flight(), 0);
     }
 
     #[tokio::test]
-    async fn of_a_handful_none_is_kept() {
-        for limit in [1, 2, 7] {
-            let places = Places::new(limit, Some(0), Duration::ZERO);
+    async fn one_that_is_alone_has_them_all_and_so_it_is_of_a_handful() {
+        for (limit, endpoints) in [(32, 1), (32, 0), (1, 2), (7, 2), (32, 9)] {
+            let places = Places::new(limit, endpoints, Some(0), Duration::ZERO);
             assert_eq!(fill(&places).await.len(), limit);
         }
     }

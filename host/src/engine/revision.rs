@@ -6,6 +6,7 @@ use super::config::Engine;
 use super::core::{Core, NoInstance};
 use super::dispatch::Request;
 use super::guest::Guest;
+use super::memory::Share;
 use super::retirement::Retirement;
 use super::stdio::GuestLog;
 use super::ticket::Ticket;
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     pub(super) metrics: RevisionMetrics,
     spin_headers: bool,
     pub(super) engine: Arc<Engine>,
+    pub(super) memory: Arc<Share>,
     pub(super) pre: ProxyPre<Guest>,
     pub(super) grants: Arc<Grants>,
     environment: Vec<(String, String)>,
@@ -169,6 +171,7 @@ impl Revision {
     /// A revision with no instance yet, on `cores` cores.
     pub fn new(engine: Arc<Engine>, parts: Parts, cores: usize, metrics: &Metrics) -> Self {
         let warm = parts.limits.warm as usize;
+        let memory = metrics.memory.of(&parts.id);
         let shared = Arc::new(Shared {
             metrics: RevisionMetrics::new(metrics, &parts.id, &parts.digest),
             retirement: Arc::new(Retirement::new(cores)),
@@ -177,6 +180,7 @@ impl Revision {
             digest: parts.digest,
             limits: parts.limits,
             spin_headers: parts.spin_headers,
+            memory: Arc::new(Share::new(engine.memory().clone(), memory)),
             engine,
             pre: parts.pre,
             grants: parts.grants,

@@ -19,6 +19,7 @@ use crate::telemetry::{Exposition, Metrics, ShedLabels};
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ impl Service {
         Self {
             places: Arc::new(Places::new(
                 limits.in_flight.get() as usize,
+                endpoints(&live),
                 limits.queue.map(|queue| queue as usize),
                 limits.queue_wait,
             )),
@@ -290,6 +292,13 @@ impl Service {
         );
         respond::from_failure(failure, exchange)
     }
+}
+
+/// How many components routes lead to.
+fn endpoints(live: &LiveTable) -> usize {
+    let table = live.pin();
+    let routed: HashSet<_> = table.routes().map(|(_, component)| component).collect();
+    routed.len()
 }
 
 /// The client's own id for the request where it sent a sensible one, else a

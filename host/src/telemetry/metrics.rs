@@ -89,6 +89,51 @@ pub struct ShedLabels {
 /// Whose places may be taken.
 const SHED_FOR: [&str; 2] = ["component", "node"];
 
+/// The memory of instances, by component.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryFamilies {
+    held: Family<ComponentLabels, Gauge>,
+    refused: Family<ComponentLabels, Counter>,
+}
+
+/// The memory of one component's instances.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryMetrics {
+    /// Bytes of linear memory.
+    pub held: Gauge,
+    /// How often the node had no more.
+    pub refused: Counter,
+}
+
+impl MemoryFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self::default();
+        registry.register_with_unit(
+            "instance_memory",
+            "Linear memory of instances, as far as they have grown it",
+            Unit::Bytes,
+            families.held.clone(),
+        );
+        registry.register(
+            "memory_refused",
+            "Growths of instances that the node had no memory for",
+            families.refused.clone(),
+        );
+        families
+    }
+
+    /// Those of a component.
+    pub fn of(&self, component: &str) -> MemoryMetrics {
+        let labels = ComponentLabels {
+            component: component.to_owned(),
+        };
+        MemoryMetrics {
+            held: self.held.get_or_create_owned(&labels),
+            refused: self.refused.get_or_create_owned(&labels),
+        }
+    }
+}
+
 /// A [`Kind`] as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KindLabel(pub Kind);
@@ -119,6 +164,8 @@ pub struct Metrics {
     pub instances: Family<ComponentLabels, Gauge>,
     /// Instances made since the start.
     pub instantiations: Family<ComponentLabels, Counter>,
+    /// What instances hold.
+    pub memory: MemoryFamilies,
     /// Instances that ended by a trap, a deadline or the CPU limit.
     pub instance_failures: Family<ComponentLabels, Counter>,
     /// Response bodies that were cut off before their end.
@@ -199,6 +246,7 @@ impl Metrics {
             "Instances ended by a trap, a deadline or the CPU limit",
             instance_failures.clone(),
         );
+        let memory = MemoryFamilies::register(warmlink);
         let aborted_bodies = Family::<ComponentLabels, Counter>::default();
         warmlink.register(
             "aborted_bodies",
@@ -233,6 +281,7 @@ impl Metrics {
             in_flight,
             instances,
             instantiations,
+            memory,
             instance_failures,
             aborted_bodies,
             connections,

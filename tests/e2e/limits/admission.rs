@@ -110,7 +110,7 @@ fn an_endpoint_with_more_places_than_the_node_leaves_others_a_turn() {
     run(others_have_a_turn("in_flight = 4"));
 }
 
-/// Each of the three has as many places as the node, and none comes free.
+/// Each of the four has as many places as the node, and none comes free.
 #[test]
 fn whatever_hangs_leaves_others_places() {
     run(async {
@@ -119,14 +119,15 @@ fn whatever_hangs_leaves_others_places() {
             ("a", "http", hangs),
             ("b", "http", hangs),
             ("c", "http", hangs),
+            ("d", "http", hangs),
             ("other", "http", ""),
         ];
-        let limits = "[limits]\nin_flight = 32\nqueue = 96\nqueue_wait = \"60s\"";
+        let limits = "[limits]\nin_flight = 32\nqueue = 128\nqueue_wait = \"60s\"";
         let manifest = Manifest::several(&components).with_tool(limits);
         let host = Host::start(HostOptions::new(manifest)).await;
         let mut asked = Vec::new();
         for _ in 0..32 {
-            for (name, ..) in &components[..3] {
+            for (name, ..) in &components[..4] {
                 asked.push(Raw::get(host.public(), &format!("/{name}/never")).await);
             }
         }
@@ -134,7 +135,7 @@ fn whatever_hangs_leaves_others_places() {
             let scrape = host.metrics().await;
             let sum = |name| scrape.sum(name, &[]).unwrap_or_default();
             let there = sum("warmlink_node_in_flight") + sum("warmlink_node_waiting");
-            (there >= 96.0).then_some(())
+            (there >= 128.0).then_some(())
         })
         .await;
         // Without waiting for any of them.

@@ -1,8 +1,9 @@
 //! What an instance may take of the host.
 
+use futures::future::join_all;
 use warmlink_tests::{Host, HostOptions, Manifest, revisions, run};
 
-use super::{assert_failure, instance, lone, shared};
+use super::{assert_failure, instance, lone, of_component, shared};
 
 #[test]
 fn a_guest_gets_the_memory_it_may_have_and_is_refused_more() {
@@ -91,5 +92,42 @@ fn memory_that_was_taken_is_given_back() {
             grown < 96 << 20,
             "{grown} bytes more after ten guests of 64 MiB"
         );
+    });
+}
+
+/// One component asks for all there is, by many instances; what is kept for the others
+/// is theirs all the same.
+#[test]
+fn no_component_takes_the_memory_of_the_node() {
+    run(async {
+        let greedy = "memory = \"40MiB\"\ncpu = \"20s\"\nreuse = 100\nidle = \"1h\"";
+        let manifest = Manifest::several(&[("greedy", "http", greedy), ("other", "http", "")]);
+        let options = HostOptions::new(manifest).env("WARMLINK_MEMORY", "160MiB");
+        let host = Host::start(options).await;
+        // At once: each in an instance of its own, which keeps what it has grown to. For
+        // some there is not even that.
+        let asked = (0..12).map(|_| {
+            let api = host.api();
+            async move { api.get("/greedy/grow?mib=30").await }
+        });
+        let mut given = 0;
+        for reply in join_all(asked).await {
+            match reply.status.as_u16() {
+                200 => given += reply.value()["given"].as_u64().unwrap(),
+                _ => assert_failure(&reply, 503, "instantiation"),
+            }
+        }
+        let held = of_component(&host, "instance_memory_bytes", "greedy").await;
+        let most = f64::from(120 << 20);
+        assert!(held <= most, "{held} bytes of {most}");
+        assert!(given > 0, "nothing was given");
+        let refused = of_component(&host, "memory_refused_total", "greedy").await;
+        assert!(refused >= 1.0, "12 instances had {given} MiB");
+        // The other has its share, 20 MiB, whatever is left.
+        let other = host.api().get("/other/grow?mib=10").await.expect(200);
+        assert_eq!(other.value()["given"], 10);
+        let scrape = host.metrics().await;
+        let limit = scrape.sum("warmlink_instance_memory_limit_bytes", &[]);
+        assert_eq!(limit, Some(f64::from(160 << 20)));
     });
 }
