@@ -36,12 +36,13 @@ use crate::pool::{Pools, postgres, valkey};
 use crate::readiness::Readiness;
 use crate::signature::Key;
 use crate::telemetry::Metrics;
-use crate::telemetry::trace::{SpanMetrics, Tracer};
+use crate::telemetry::trace::{self, SpanMetrics, Tracer};
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// A node, decided and not yet begun.
@@ -70,14 +71,53 @@ pub struct Node {
 pub async fn serve(node: Node, signals: &mut Signals) -> anyhow::Result<()> {
     descriptors::raise(node.spec.limits.connections.get());
     let cores = Cores::start(node.config.cores.get())?;
-    let served = node.run(&cores, signals).await;
+    let metrics = Arc::new(Metrics::new());
+    let control = Background::start("control")?;
+    let tracer = node.tracer(&metrics, &control)?;
+    let common = Common {
+        cores: &cores,
+        control: &control,
+        metrics,
+        tracer: tracer.clone(),
+    };
+    let served = node.run(common, signals).await;
+    // What was still at work ends here, and its spans with it.
     cores.stop();
-    served
+    let patience = match served {
+        Ok(End::Hurried) => Duration::ZERO,
+        Ok(End::Drained) | Err(_) => trace::LAST,
+    };
+    tokio::select! {
+        () = tracer.finish(patience) => {}
+        () = signals.next() => {}
+    }
+    served.map(|_end| ())
+}
+
+/// What there is before a node runs, and after it.
+struct Common<'a> {
+    cores: &'a Cores,
+    control: &'a Background,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+}
+
+/// How serving came to its end.
+enum End {
+    /// As it should.
+    Drained,
+    /// Whoever told it to end did not want to wait.
+    Hurried,
 }
 
 impl Node {
-    async fn run(mut self, cores: &Cores, signals: &mut Signals) -> anyhow::Result<()> {
-        let metrics = Arc::new(Metrics::new());
+    async fn run(mut self, common: Common<'_>, signals: &mut Signals) -> anyhow::Result<End> {
+        let Common {
+            cores,
+            control,
+            metrics,
+            tracer,
+        } = common;
         let readiness = Readiness::default();
         let live = Arc::new(OnceLock::new());
         let starting = readiness.latch("start");
@@ -90,6 +130,7 @@ impl Node {
                 live: Arc::downgrade(&live),
                 rollouts: Arc::downgrade(&rollouts),
                 places: Arc::downgrade(&places),
+                memory: self.memory(),
             }));
         });
         let key = self
@@ -97,8 +138,6 @@ impl Node {
             .admin_token
             .as_ref()
             .map(|token| Key::new(token.expose()));
-        let control = Background::start("control")?;
-        let tracer = self.tracer(&metrics, &control)?;
         let admin = Admin {
             readiness: readiness.clone(),
             metrics: metrics.clone(),
@@ -124,20 +163,18 @@ impl Node {
         };
         let (loader, baseline, table) = tokio::select! {
             prepared = self.prepare(sizing, cores, &metrics, &readiness) => prepared?,
-            () = signals.next() => {
-                tracing::info!("told to end before being ready");
-                return Ok(());
-            }
+            () = signals.next() => return before_ready(),
         };
         metrics
-                memory: self.memory(),
             .generation
             .set(i64::try_from(table.generation().number()).unwrap_or(i64::MAX));
         let table = live.get_or_init(|| Arc::new(LiveTable::new(table)));
         let pools = loader.pools.clone();
-        let started = self
-            .rollouts(loader, baseline, table, key.clone(), &control)
-            .await?;
+        // It waits for what is deployed, as long as that takes to come.
+        let started = tokio::select! {
+            started = self.rollouts(loader, baseline, table, key.clone(), control) => started?,
+            () = signals.next() => return before_ready(),
+        };
         let rollouts = rollouts.get_or_init(|| started);
         let upkeep = Upkeep::start(&upkeep::Parts {
             node: &self.config.node,
@@ -159,7 +196,7 @@ impl Node {
             self.spec.metrics_path.clone(),
             key.map(Asking::new),
             clients,
-            tracer.clone(),
+            tracer,
         ));
         places.get_or_init(|| service.places().clone());
 
@@ -196,7 +233,7 @@ impl Node {
             tokio::select! {
                 accepted = &mut accepting => accepted.context("the public listener ended")?,
                 () = tokio::time::sleep(self.config.drain_delay) => {}
-                () = signals.next() => return Ok(()),
+                () = signals.next() => return Ok(End::Hurried),
             }
         }
         drain.send_replace(true);
@@ -212,14 +249,13 @@ impl Node {
                 Ok(drained) => drained?,
                 Err(_elapsed) => tracing::warn!("the drain limit passed with work left"),
             },
-            () = signals.next() => tracing::warn!("told to end twice: not waiting any longer"),
-        }
-        tokio::select! {
-            () = tracer.finish() => {}
-            () = signals.next() => {}
+            () = signals.next() => {
+                tracing::warn!("told to end twice: not waiting any longer");
+                return Ok(End::Hurried);
+            }
         }
         tracing::info!("drained");
-        Ok(())
+        Ok(End::Drained)
     }
 
     fn tracer(&self, metrics: &Metrics, control: &Background) -> anyhow::Result<Tracer> {
@@ -249,6 +285,11 @@ impl Node {
             },
         )?;
         Ok((loader, baseline, table))
+    }
+
+    /// What all instances may hold together, in bytes.
+    fn memory(&self) -> u64 {
+        self.config.memory.unwrap_or_else(memory::usual)
     }
 
     /// Keeps the node in step with what is deployed, from now on.
@@ -287,11 +328,6 @@ impl Node {
         self.spec
             .routes
             .iter()
-    /// What all instances may hold together, in bytes.
-    fn memory(&self) -> u64 {
-        self.config.memory.unwrap_or_else(memory::usual)
-    }
-
             .map(|route| route.pattern.raw())
             .find(|route| !route.contains([':', '*']) && !route.ends_with("/..."))
             .unwrap_or("/")
@@ -317,6 +353,12 @@ impl Node {
     fn postgres_settings(&self) -> postgres::Settings {
         warm::postgres_settings(&self.config, &self.spec)
     }
+}
+
+/// Told to end while it starts.
+fn before_ready() -> anyhow::Result<End> {
+    tracing::info!("told to end before being ready");
+    Ok(End::Drained)
 }
 
 /// One line on standard output for each address, as it is bound: people read

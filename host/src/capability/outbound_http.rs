@@ -2,7 +2,7 @@
 //! `wasi:http/outgoing-handler@0.2`, held to the component's allowed hosts.
 
 use super::{Call, Grants, traced};
-use crate::telemetry::trace::Span;
+use crate::telemetry::trace::{Span, trace_of};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,17 +42,15 @@ impl Outbound {
     }
 
     /// A span for a request of the guest's. Which of its own requests it is for is known
-    /// where it works on one alone, or hands on the `traceparent` that it was given; the
-    /// hook is not told.
+    /// where it hands on a `traceparent`, or else works on one request alone: the hook is
+    /// not told. (What a guest still sends for a request that is over, while it works on
+    /// another, is taken for the other's.)
     fn span(&self, request: &http::Request<WasiBody>) -> Span {
         let headers = request.headers();
         let mut calls = self.calls.iter().filter(|call| !call.is_over());
-        let of = match (calls.next(), calls.next()) {
-            (Some(one), None) => Some(one),
-            _ => self
-                .calls
-                .iter()
-                .find(|call| !call.is_over() && call.span.is_traced_by(headers)),
+        let of = match trace_of(headers) {
+            Some(trace) => calls.find(|call| call.span.trace_id() == Some(trace)),
+            None => calls.next().filter(|_| calls.next().is_none()),
         };
         of.map_or(Span::OFF, |call| {
             call.span.child_by(headers, || traced::request(request))
@@ -96,11 +94,9 @@ impl WasiHttpHooks for Outbound {
         span.pass_on(request.headers_mut());
         Box::new(async move {
             let sent = default_send_request(request, Some(options)).await;
-            let (response, io) = sent.inspect_err(|_| span.fail("request"))?;
-            span.set(
-                "http.response.status_code",
-                i64::from(response.status().as_u16()),
-            );
+            let sent = sent.inspect_err(|error| traced::unanswered(&span, error));
+            let (response, io) = sent?;
+            traced::answered(&span, response.status());
             Ok((
                 response.map(BodyExt::boxed_unsync),
                 Box::new(io) as Box<dyn Future<Output = _> + Send>,

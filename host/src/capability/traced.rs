@@ -3,8 +3,9 @@
 
 use crate::pool::Peer;
 use crate::pool::postgres::Shown;
-use crate::telemetry::trace::Start;
+use crate::telemetry::trace::{Span, Start, method, method_name};
 use redis::Cmd;
+use std::borrow::Cow;
 
 /// Longest name of a command.
 const COMMAND_BYTES: usize = 20;
@@ -27,17 +28,35 @@ pub(super) fn command(cmd: &Cmd, peer: &Peer) -> Start {
 
 /// A request. Neither its path nor its query is shown.
 pub(super) fn request<B>(request: &http::Request<B>) -> Start {
-    let (method, uri) = (request.method(), request.uri());
-    let mut start = Start::client(method.to_string())
-        .with("http.request.method", method.to_string())
-        .with("server.address", uri.host().unwrap_or_default().to_owned());
-    if let Some(port) = uri.port_u16() {
-        start = start.with("server.port", i64::from(port));
-    }
-    start
+    let uri = request.uri();
+    let usual = if uri.scheme_str() == Some("http") {
+        80
+    } else {
+        443
+    };
+    Start::client(method_name(request.method()))
+        .with("http.request.method", method(request.method()))
+        .with("server.address", uri.host().unwrap_or_default().to_owned())
+        .with("server.port", i64::from(uri.port_u16().unwrap_or(usual)))
 }
 
-fn database(system: &'static str, operation: String, peer: &Peer) -> Start {
+/// How a request went that has an answer.
+pub(super) fn answered(span: &Span, status: http::StatusCode) {
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_client_error() || status.is_server_error() {
+        span.fail(status.as_str().to_owned());
+    }
+}
+
+/// One that has none: the error's name, without what it says.
+pub(super) fn unanswered(span: &Span, error: &impl std::fmt::Debug) {
+    let name = format!("{error:?}");
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric());
+    span.fail(name[..end.unwrap_or(name.len())].to_owned());
+}
+
+fn database(system: &'static str, operation: impl Into<Cow<'static, str>>, peer: &Peer) -> Start {
+    let operation = operation.into();
     let mut start = Start::client(operation.clone())
         .with("db.system.name", system)
         .with("db.operation.name", operation)

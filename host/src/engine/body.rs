@@ -98,7 +98,13 @@ impl GuestBody {
     fn abort(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.over = true;
         self.aborted.inc();
-        tracing::warn!(request_id = %self.ticket.call().request_id, "response aborted: {error}");
+        let call = self.ticket.call();
+        call.span.fail("aborted");
+        tracing::warn!(
+            request_id = %call.request_id,
+            trace_id = call.span.trace_id().map(tracing::field::display),
+            "response aborted: {error}"
+        );
         // The guest may be at work on it still.
         if let Some(worker) = self.ticket.worker() {
             worker.linger(self.ticket.clone());

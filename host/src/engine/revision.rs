@@ -293,12 +293,15 @@ impl Revision {
         let ticket = Arc::new(Ticket::new(call, permits));
         // The worker's own clock starts when it takes the request; this one has been
         // running since the request arrived.
-        let response = timeout_at(deadline, core.handle(ticket.clone(), request))
-            .await
-            .map_err(|_elapsed| Failure::from(Kind::Deadline))?
+        let answer = match timeout_at(deadline, core.handle(ticket.clone(), request)).await {
+            Err(_elapsed) => Err(Kind::Deadline.into()),
             // The worker has logged why, once for all its requests.
-            .map_err(|_ended| Failure::from(ticket.fate().kind()))?
-            .map_err(|error| failure(&error, &ticket))?;
+            Ok(Err(_ended)) => Err(ticket.fate().kind().into()),
+            Ok(Ok(answer)) => answer.map_err(|error| failure(&error, &ticket)),
+        };
+        let response = answer.inspect_err(|failure: &Failure| {
+            ticket.call().span.fail(failure.kind.label());
+        })?;
         ticket.call().answered();
         let limits = BodyLimits {
             idle: self.shared.limits.body_idle,

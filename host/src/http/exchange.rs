@@ -124,8 +124,12 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let status = if self.settled { self.status } else { gone() };
-        let code = i64::from(status.as_u16());
-        self.span.set("http.response.status_code", code);
+        if self.settled {
+            let code = i64::from(status.as_u16());
+            self.span.set("http.response.status_code", code);
+        } else {
+            self.span.set("error.type", "client_gone");
+        }
         self.span.end();
         let Some(served) = &self.served else { return };
         let elapsed = self.arrived.elapsed();

@@ -4,10 +4,11 @@
 use super::conn;
 use super::service::Service;
 use crate::cores::Cores;
+use crate::telemetry::Complaints;
 use rustix::net::SocketFlags;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -18,9 +19,6 @@ const BACKLOG: i32 = 4096;
 /// How long accepting rests when the process has run out of something, such
 /// as descriptors: until some connection has ended, trying again is futile.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-
-/// Between two lines of the log about that.
-const COMPLAINT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A bound address that accepts nothing yet: clients are refused by the
 /// kernel until [`Listener::listen`].
@@ -104,6 +102,9 @@ impl Open {
             match ready.try_io(|listener| accept(listener.get_ref())) {
                 Err(_would_block) => {}
                 Ok(Ok((stream, peer))) => {
+                    if let Some(unsaid) = complaints.over() {
+                        tracing::warn!(unsaid, "accepting again");
+                    }
                     dispatch(cores, &service, stream, peer, permit, draining.clone());
                 }
                 Ok(Err(error)) => {
@@ -111,7 +112,9 @@ impl Open {
                     if is_one_connections_own(&error) {
                         continue;
                     }
-                    complaints.add(&error);
+                    if let Some(unsaid) = complaints.add() {
+                        tracing::warn!(unsaid, "accept failed: {error}");
+                    }
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -126,28 +129,6 @@ impl Open {
             }
         }
         Ok(())
-    }
-}
-
-/// What is said of accepting that fails again and again: the first of it, and then how
-/// often, once a second.
-#[derive(Debug, Default)]
-struct Complaints {
-    said: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Complaints {
-    fn add(&mut self, error: &std::io::Error) {
-        let now = Instant::now();
-        let again = self.said.map(|said| said + COMPLAINT_PAUSE);
-        if again.is_some_and(|again| now < again) {
-            self.unsaid += 1;
-            return;
-        }
-        tracing::warn!(unsaid = self.unsaid, "accept failed: {error}");
-        self.said = Some(now);
-        self.unsaid = 0;
     }
 }
 

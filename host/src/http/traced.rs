@@ -2,20 +2,19 @@
 
 use crate::live::endpoint::Chosen;
 use crate::router::Match;
-use crate::telemetry::trace::{Span, Start};
+use crate::telemetry::trace::{Span, Start, method, method_name};
 use http::{Method, Request, Version};
 
 /// A request that has arrived. What it asks for is not shown: a link's code is all that
 /// it takes to follow the link.
 pub(super) fn arrived<B>(request: &Request<B>, request_id: &str) -> Start {
-    let method = method(request.method());
     let version = match request.version() {
         Version::HTTP_2 => "2",
         Version::HTTP_10 => "1.0",
         _ => "1.1",
     };
-    Start::server(method)
-        .with("http.request.method", method)
+    Start::server(method_name(request.method()))
+        .with("http.request.method", method(request.method()))
         .with("url.scheme", "http")
         .with("network.protocol.version", version)
         .with("warmlink.request_id", request_id.to_owned())
@@ -24,7 +23,7 @@ pub(super) fn arrived<B>(request: &Request<B>, request_id: &str) -> Start {
 /// It has found its route.
 pub(super) fn routed(span: &Span, sent: &Method, matched: &Match<'_, '_>) {
     let route = matched.pattern.raw();
-    span.rename(|| format!("{} {route}", method(sent)));
+    span.rename(|| format!("{} {route}", method_name(sent)));
     span.set_with("http.route", || route.to_owned());
 }
 
@@ -34,20 +33,4 @@ pub(super) fn guest(span: &Span, chosen: &Chosen) -> Span {
     span.set_with("warmlink.component", || revision.id().to_string());
     span.set_with("warmlink.revision", || revision.digest().to_string());
     span.child(|| revision.work())
-}
-
-/// Methods are a closed set: a client may make up others.
-fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        Method::TRACE => "TRACE",
-        Method::CONNECT => "CONNECT",
-        _ => "_OTHER",
-    }
 }

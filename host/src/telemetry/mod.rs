@@ -1,5 +1,6 @@
 //! What the host says about itself: metrics, logs, and traces.
 
+pub mod complaints;
 pub mod exposition;
 pub mod logging;
 pub mod metrics;
@@ -8,5 +9,6 @@ pub mod revisions;
 pub mod swaps;
 pub mod trace;
 
+pub use complaints::Complaints;
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ShedLabels};

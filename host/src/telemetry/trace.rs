@@ -14,17 +14,27 @@ mod export;
 mod sampling;
 mod span;
 
+use std::time::Duration;
+
 pub use opentelemetry::trace::TraceId;
 
-pub use export::{SpanMetrics, Tracer};
+pub use export::{LAST, SpanMetrics, Tracer};
 pub use sampling::{Sampler, SamplerError};
-pub use span::{Span, Start};
+pub use span::{Span, Start, method, method_name, trace_of};
 
-/// Where traces go, and which.
+/// Where traces go, which, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where they are posted to, in protobuf.
     pub endpoint: url::Url,
+    /// Longest wait for the answer.
+    pub timeout: Duration,
+    /// Spans that wait to be sent; more are dropped.
+    pub queue: usize,
+    /// Spans that are sent at once, at most.
+    pub batch: usize,
+    /// How long the first of them waits for others.
+    pub delay: Duration,
     /// Which requests are recorded.
     pub sampler: Sampler,
     /// This node, as the resource's `service.instance.id`.

@@ -60,6 +60,11 @@ impl<'a> Iterator for Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
+    /// Bytes of the text that are still to come.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether the next token is set apart from the one before it.
     pub(super) fn is_apart(&self) -> bool {
         self.rest.starts_with(char::is_whitespace)

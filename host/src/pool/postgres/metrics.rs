@@ -95,7 +95,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "statement",
-            "Time from sending a statement to the end of its answer, of those that went well",
+            "Time from having a connection for a statement to the end of its answer",
             Unit::Seconds,
             self.statement.clone(),
         );

@@ -69,7 +69,10 @@ impl Permit {
 
     /// The statement has ended.
     pub(super) fn finish(&mut self) {
-        self.running = None;
+        if let Some(begun) = self.running.take() {
+            let took = begun.elapsed().as_secs_f64();
+            self.pool().metrics.statement.observe(took);
+        }
     }
 
     /// Keeps the whole connection for a result that is too large to buffer.

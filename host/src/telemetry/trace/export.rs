@@ -2,36 +2,38 @@
 
 use super::span::{Span, Start};
 use super::{Sampler, Settings, context};
+use crate::telemetry::Complaints;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter as Otlp, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{
-    Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler as SdkSampler, SdkTracer, SdkTracerProvider,
+    Span as SdkSpan, SpanData, SpanExporter, SpanProcessor,
 };
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// The service's name, unless `OTEL_SERVICE_NAME` has another.
+/// The service's name, unless the environment has another.
 const SERVICE: &str = "warmlink";
-
-/// Longest wait for a collector's answer.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// Longest wait for the last spans to be sent. With a drain limit of 25 s and a delay
 /// of 5 s before it a node is gone within the 40 s that the manifests give it.
-const LAST: Duration = Duration::from_secs(3);
+pub const LAST: Duration = Duration::from_secs(3);
 
 /// Decides what is recorded; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,8 @@ pub struct SpanMetrics {
     pub exported: Counter,
     /// Spans that it was sent and did not take.
     pub failed: Counter,
+    /// Spans that there was no room for in the queue.
+    pub dropped: Counter,
 }
 
 impl SpanMetrics {
@@ -58,13 +62,18 @@ impl SpanMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "spans_exported",
-            "Spans that the collector of traces has taken",
+            "Spans that the collector of traces has answered for",
             self.exported.clone(),
         );
         registry.register(
             "spans_failed",
             "Spans that could not be sent to the collector of traces",
             self.failed.clone(),
+        );
+        registry.register(
+            "spans_dropped",
+            "Spans that found the queue to the collector of traces full",
+            self.dropped.clone(),
         );
     }
 }
@@ -76,29 +85,45 @@ impl Tracer {
     }
 
     /// Sends what is recorded as `settings` say, over connections of `runtime`. What
-    /// OpenTelemetry's variables say of headers, of the resource and of the queue holds.
+    /// OpenTelemetry's variables say of headers and of the resource holds.
     ///
     /// # Errors
     ///
-    /// Where one of these variables makes no sense.
+    /// Where the certificates that a collector's is checked against cannot be read.
     pub fn new(settings: &Settings, runtime: Handle, metrics: SpanMetrics) -> anyhow::Result<Self> {
+        let cause = Arc::<Cause>::default();
         let otlp = Otlp::builder()
             .with_http()
-            .with_http_client(Client::new(runtime)?)
+            .with_http_client(Client::new(settings, runtime, cause.clone())?)
             .with_endpoint(settings.endpoint.as_str())
+            .with_timeout(settings.timeout)
             .build()?;
-        let mut resource = Resource::builder().with_attributes([
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", settings.node.clone()),
-        ]);
-        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-            resource = resource.with_service_name(SERVICE);
-        }
+        let queued = Arc::<AtomicUsize>::default();
+        let counted = Counted {
+            otlp,
+            metrics: metrics.clone(),
+            queued: queued.clone(),
+            cause,
+            complaints: Mutex::default(),
+        };
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(settings.queue)
+            .with_max_export_batch_size(settings.batch)
+            .with_scheduled_delay(settings.delay)
+            .build();
+        let batches = BatchSpanProcessor::builder(counted)
+            .with_batch_config(batches)
+            .build();
         let provider = SdkTracerProvider::builder()
-            .with_resource(resource.build())
+            .with_resource(resource(&settings.node))
             // What is not to be recorded is never told to the SDK.
             .with_sampler(SdkSampler::AlwaysOn)
-            .with_batch_exporter(Counted { otlp, metrics })
+            .with_span_processor(Bounded {
+                batches,
+                queue: settings.queue,
+                queued,
+                dropped: metrics.dropped,
+            })
             .build();
         Ok(Self(Some(Arc::new(On {
             tracer: provider.tracer(SERVICE),
@@ -116,7 +141,7 @@ impl Tracer {
         start: impl FnOnce() -> Start,
     ) -> Span {
         let Some(on) = &self.0 else { return Span::OFF };
-        let parent = context::read(headers);
+        let parent = context::read(headers, believed);
         if on.sampler.takes(parent.as_ref(), believed, rand::random()) {
             Span::begin(&on.tracer, parent.as_ref(), start())
         } else {
@@ -134,34 +159,109 @@ impl Tracer {
         }
     }
 
-    /// Sends what is left, within a bounded time. Spans that end later are lost.
-    pub async fn finish(&self) {
+    /// Sends what is left, for as long as `patience`. Spans that end later are lost.
+    pub async fn finish(&self, patience: Duration) {
         let Some(on) = self.0.clone() else { return };
-        // It waits for the thread that sends.
-        let sent = tokio::task::spawn_blocking(move || on.provider.shutdown_with_timeout(LAST));
-        match sent.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the last spans were not sent: {error}"),
-            Err(error) => tracing::warn!("the last spans were not sent: {error}"),
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // It waits for the thread that sends; a runtime would wait for it in turn.
+        let waiting = std::thread::Builder::new().name("last-spans".into());
+        let begun = waiting.spawn(move || tell.send(on.provider.shutdown_with_timeout(patience)));
+        if begun.is_ok()
+            && let Ok(Err(error)) = told.await
+        {
+            tracing::warn!("the last spans were not sent: {error}");
         }
     }
 }
 
-/// Counts what becomes of spans.
+/// What is said of the process: by the environment, where it says anything.
+fn resource(node: &str) -> Resource {
+    let builder = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", SERVICE),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", node.to_owned()),
+        ])
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_detector(Box::new(EnvResourceDetector::new()));
+    match std::env::var("OTEL_SERVICE_NAME") {
+        Ok(name) if !name.is_empty() => builder.with_service_name(name).build(),
+        _ => builder.build(),
+    }
+}
+
+/// Counts what finds no room: the SDK says so once, and in its own words.
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchSpanProcessor,
+    queue: usize,
+    /// Spans that are not exported yet.
+    queued: Arc<AtomicUsize>,
+    dropped: Counter,
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, span: &mut SdkSpan, cx: &Context) {
+        self.batches.on_start(span, cx);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.queued.fetch_add(1, Relaxed) >= self.queue {
+            self.queued.fetch_sub(1, Relaxed);
+            self.dropped.inc();
+            return;
+        }
+        self.batches.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// Counts what becomes of spans, and says what goes wrong.
 #[derive(Debug)]
 struct Counted {
     otlp: Otlp,
     metrics: SpanMetrics,
+    queued: Arc<AtomicUsize>,
+    cause: Arc<Cause>,
+    complaints: Mutex<Complaints>,
 }
+
+/// Why the last request to the collector failed: the exporter keeps it to itself.
+#[derive(Debug, Default)]
+struct Cause(Mutex<Option<String>>);
 
 impl SpanExporter for Counted {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let count = batch.len() as u64;
+        let count = batch.len();
         let sent = self.otlp.export(batch).await;
+        self.queued.fetch_sub(count, Relaxed);
         match &sent {
-            Ok(()) => self.metrics.exported.inc_by(count),
-            Err(_) => self.metrics.failed.inc_by(count),
-        };
+            Ok(()) => {
+                self.metrics.exported.inc_by(count as u64);
+                if let Some(unsaid) = self.complaints.lock().over() {
+                    tracing::warn!(unsaid, "traces are sent again");
+                }
+            }
+            Err(error) => {
+                self.metrics.failed.inc_by(count as u64);
+                if let Some(unsaid) = self.complaints.lock().add() {
+                    let cause = self.cause.0.lock().take();
+                    let cause = cause.unwrap_or_else(|| error.to_string());
+                    tracing::warn!(unsaid, "traces could not be sent: {cause}");
+                }
+            }
+        }
         sent
     }
 
@@ -177,20 +277,34 @@ impl SpanExporter for Counted {
 /// Sends from a runtime of the host's: the SDK calls it from a thread of its own.
 #[derive(Debug)]
 struct Client {
-    http: HyperClient<HttpsConnector<HttpConnector>>,
+    http: Http,
     runtime: Handle,
+    cause: Arc<Cause>,
+}
+
+#[derive(Debug, Clone)]
+enum Http {
+    Plain(HyperClient),
+    Tls(HyperClient<HttpsConnector<HttpConnector>>),
 }
 
 impl Client {
-    fn new(runtime: Handle) -> anyhow::Result<Self> {
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .build();
+    fn new(settings: &Settings, runtime: Handle, cause: Arc<Cause>) -> anyhow::Result<Self> {
+        let timeout = settings.timeout;
+        let http = if settings.endpoint.scheme() == "https" {
+            let connector = HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+                .https_only()
+                .enable_http1()
+                .build();
+            Http::Tls(HyperClient::new(connector, timeout, None))
+        } else {
+            Http::Plain(HyperClient::with_default_connector(timeout, None))
+        };
         Ok(Self {
-            http: HyperClient::new(connector, ANSWER, None),
+            http,
             runtime,
+            cause,
         })
     }
 }
@@ -199,8 +313,22 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let http = self.http.clone();
-        self.runtime
-            .spawn(async move { http.send_bytes(request).await })
-            .await?
+        let sent = self.runtime.spawn(async move {
+            match http {
+                Http::Plain(http) => http.send_bytes(request).await,
+                Http::Tls(http) => http.send_bytes(request).await,
+            }
+        });
+        let answered = match sent.await {
+            Ok(answered) => answered,
+            Err(error) => Err(error.into()),
+        };
+        let cause = match &answered {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("the collector answers {}", response.status())),
+            Err(error) => Some(crate::error::with_causes(error.as_ref())),
+        };
+        *self.cause.0.lock() = cause;
+        answered
     }
 }

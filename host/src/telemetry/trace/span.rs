@@ -1,7 +1,7 @@
 //! What takes time for a request.
 
 use super::context;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
     Tracer as _,
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 /// Something that takes time for a request, from its making to its end: that of its
@@ -34,6 +35,36 @@ struct Recorded {
     tracer: SdkTracer,
     context: SpanContext,
     span: Mutex<SdkSpan>,
+    failed: AtomicBool,
+}
+
+/// The trace that `headers` name.
+pub fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+    context::read(headers, false).map(|parent| parent.trace_id())
+}
+
+/// A method as spans have it. Methods are a closed set: anybody may make up others.
+pub fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "_OTHER",
+    }
+}
+
+/// The same as a span's name, or the beginning of one.
+pub fn method_name(of: &Method) -> &'static str {
+    match method(of) {
+        "_OTHER" => "HTTP",
+        known => known,
+    }
 }
 
 /// How a span begins.
@@ -85,6 +116,7 @@ impl Start {
             tracer: tracer.clone(),
             context: span.span_context().clone(),
             span: Mutex::new(span),
+            failed: AtomicBool::new(false),
         })))
     }
 }
@@ -127,15 +159,9 @@ impl Span {
         let State::Recorded(of) = &self.0 else {
             return self.clone();
         };
-        let parent = context::read(headers)
+        let parent = context::read(headers, true)
             .filter(|parent| parent.trace_id() == of.context.trace_id() && parent.is_sampled());
         start().begin(&of.tracer, Some(parent.as_ref().unwrap_or(&of.context)))
-    }
-
-    /// Whether `headers` name a span of the same trace.
-    pub fn is_traced_by(&self, headers: &HeaderMap) -> bool {
-        let parent = context::read(headers).map(|parent| parent.trace_id());
-        parent.is_some() && parent == self.trace_id()
     }
 
     /// What it is called from now on.
@@ -167,9 +193,12 @@ impl Span {
         }
     }
 
-    /// It did not go well; `kind` is of a closed set.
+    /// It did not go well; `kind` is of a closed set. What is said first stays.
     pub fn fail(&self, kind: impl Into<Cow<'static, str>>) {
         if let State::Recorded(of) = &self.0 {
+            if of.failed.swap(true, Relaxed) {
+                return;
+            }
             let mut span = of.span.lock();
             span.set_attribute(KeyValue::new("error.type", Value::from(kind.into())));
             span.set_status(Status::error(""));

@@ -152,7 +152,6 @@ fn with_all_it_depends_on_frozen_it_ends_in_its_time() {
 }
 
 #[test]
-#[ignore = "the signal is heard once what was deployed is there, or after a minute: longer than the grace"]
 fn while_it_fetches_what_was_deployed_it_ends_in_its_time() {
     run(async {
         let set = DaemonSet::base();

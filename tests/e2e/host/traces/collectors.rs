@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use warmlink_tests::collector::{Answers, Collector};
+use warmlink_tests::raw::Raw;
+use warmlink_tests::table::until_in_flight;
 use warmlink_tests::{Host, HostOptions, Manifest, eventually, run};
 
-use super::super::{SOON, free_address};
+use super::super::{SOON, free_address, until_logged};
 use super::{plain, traced};
 
 #[test]
@@ -36,6 +38,26 @@ fn a_guest_that_traps_or_hangs_has_failed_by_that() {
     });
 }
 
+/// Its work is cut off with the cores, after everything else is over.
+#[test]
+fn what_is_cut_off_by_the_end_is_sent_before_it() {
+    run(async {
+        let collector = Collector::start(Answers::Taken).await;
+        let manifest = Manifest::one("http", "").with_tool("[limits]\ndrain = \"300ms\"");
+        let mut host = Host::start(traced(HostOptions::new(manifest), &collector)).await;
+        let held = Raw::get(host.public(), "/never").await;
+        until_in_flight(&host, "probe", 1).await;
+        assert!(host.terminate().await.success());
+        let names: Vec<_> = collector
+            .spans()
+            .into_iter()
+            .map(|span| span.name)
+            .collect();
+        assert!(names.iter().any(|name| name == "GET /..."), "{names:?}");
+        drop(held);
+    });
+}
+
 #[test]
 fn what_no_route_leads_to_is_traced_as_well() {
     run(async {
@@ -59,13 +81,14 @@ fn what_was_sent_is_counted() {
             .env("OTEL_SERVICE_NAME", "links")
             .env(
                 "OTEL_RESOURCE_ATTRIBUTES",
-                "deployment.environment.name=test",
+                "deployment.environment.name=test,service.instance.id=n7",
             );
         let host = Host::start(options).await;
         host.api().get("/echo").await.expect(200);
         let span = collector.span("GET /...", &[]).await;
         assert_eq!(span.resource["service.name"], "links");
         assert_eq!(span.resource["deployment.environment.name"], "test");
+        assert_eq!(span.resource["service.instance.id"], "n7");
         let request = collector.requests().remove(0);
         assert_eq!(request.uri.path(), "/v1/traces");
         assert_eq!(request.headers["authorization"], "Bearer abc");
@@ -88,10 +111,11 @@ fn nobody_waits_for_a_collector() {
         let away = free_address().await;
         let refused = Collector::start(Answers::Refused).await;
         let never = Collector::start(Answers::Never).await;
-        for (endpoint, answers) in [
-            (format!("http://{away}"), true),
-            (refused.endpoint(), true),
-            (never.endpoint(), false),
+        for (endpoint, lost, why) in [
+            (format!("http://{away}"), "failed", Some("refused")),
+            (refused.endpoint(), "failed", Some("403")),
+            // The first batch is still on its way when there is no more room.
+            (never.endpoint(), "dropped", None),
         ] {
             let options = HostOptions::new(Manifest::one("http", ""))
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
@@ -99,21 +123,23 @@ fn nobody_waits_for_a_collector() {
                 .env("OTEL_BSP_MAX_QUEUE_SIZE", "16")
                 .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4");
             let mut host = Host::start(options).await;
+            let began = Instant::now();
             for _ in 0..100 {
                 host.api().get("/echo").await.expect(200);
             }
-            if answers {
-                counted(&host, "warmlink_spans_failed_total", 1.0).await;
-            } else {
-                eventually("it was asked", SOON, || async {
-                    (!never.requests().is_empty()).then_some(())
-                })
-                .await;
+            // One that waits for an answer of the collector's waits for ten seconds.
+            assert!(began.elapsed() < SOON, "{endpoint}: {:?}", began.elapsed());
+            counted(&host, &format!("warmlink_spans_{lost}_total"), 1.0).await;
+            if let Some(why) = why {
+                until_logged(&host, &["traces could not be sent", why]).await;
             }
-            let told = Instant::now();
+            let lines = host.log().lines();
+            let told = lines.iter().filter(|line| line.contains("traces"));
+            assert!(told.count() <= 5, "{lines:?}");
+            let ends = Instant::now();
             assert!(host.terminate().await.success(), "{endpoint}");
             // The last spans have three seconds.
-            assert!(told.elapsed() < Duration::from_secs(10), "{endpoint}");
+            assert!(ends.elapsed() < Duration::from_secs(10), "{endpoint}");
         }
     });
 }
