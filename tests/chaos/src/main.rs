@@ -19,6 +19,7 @@ mod leaks;
 mod load;
 mod network;
 mod overload;
+mod port;
 mod postgres;
 mod report;
 mod run;

@@ -11,8 +11,10 @@ const WIRES: usize = 3;
 /// A neighbour's that does not exist.
 const NOWHERE: &str = "02:00:00:00:00:ff";
 
+/// It goes with this value.
 pub(crate) struct Network {
     name: String,
+    removed: bool,
 }
 
 impl Network {
@@ -21,6 +23,7 @@ impl Network {
     pub(crate) async fn lay() -> anyhow::Result<Self> {
         let network = Self {
             name: format!("chaos{}", std::process::id()),
+            removed: false,
         };
         run("ip", &["netns", "add", &network.name]).await?;
         network.inside(&["link", "set", "lo", "up"]).await?;
@@ -74,7 +77,8 @@ impl Network {
 
     /// # Errors
     /// Where it is gone already.
-    pub(crate) async fn remove(&self) -> anyhow::Result<()> {
+    pub(crate) async fn remove(mut self) -> anyhow::Result<()> {
+        self.removed = true;
         // The wires go with it.
         run("ip", &["netns", "del", &self.name]).await
     }
@@ -109,10 +113,23 @@ impl Network {
     }
 }
 
-/// Addresses set aside for measurements between networks: nobody else's.
+impl Drop for Network {
+    /// Whatever became of the scenario: wires that stay lead nowhere.
+    fn drop(&mut self) {
+        if !self.removed {
+            let mut command = std::process::Command::new("ip");
+            let _ = command.args(["netns", "del", &self.name]).status();
+        }
+    }
+}
+
+/// Addresses set aside for measurements between networks: nobody else's, and sixteen of
+/// them this process's own. There may be another that does the same.
 fn end(wire: usize, end: u8) -> IpAddr {
-    let low = u8::try_from(wire * 4).unwrap_or(u8::MAX) + end;
-    Ipv4Addr::new(198, 18, 77, low).into()
+    const ALL: u32 = u32::from_be_bytes([198, 18, 0, 0]);
+    let own = std::process::id() % (1 << 13) * 16;
+    let within = u32::try_from(wire * 4).unwrap_or(u32::MAX) + u32::from(end);
+    Ipv4Addr::from(ALL + own + within).into()
 }
 
 fn mac(wire: usize, end: char) -> String {

@@ -8,10 +8,12 @@ use tokio_postgres::{Client, Config, NoTls};
 use warmlink_tests::Database;
 use warmlink_tests::services::{Services, Wanted};
 
-use crate::server::{Server, until_it_answers};
+use crate::server::{Server, remove, until_it_answers};
 
 /// The most that a look at a server may take: one that is frozen says nothing.
 const LOOK: Duration = Duration::from_secs(1);
+/// Who has to have an answer can wait longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Postgres {
     pub(crate) server: Server,
@@ -28,9 +30,10 @@ impl Postgres {
     /// Where the process cannot be looked at.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let services = Wanted::default().postgres(settings).start().await;
+        let database = Database::create_on(&services).await;
         Ok(Self {
-            server: Server::new(services.postgres_pid())?,
-            database: Database::create_on(&services).await,
+            server: Server::new(services.postgres_pid(), &database.authority())?,
+            database,
             admin_url: services.database_admin_url().to_owned(),
             services,
         })
@@ -64,7 +67,7 @@ impl Postgres {
     /// Where it does not.
     pub(crate) async fn answers(&self) -> anyhow::Result<()> {
         let url = self.database.url();
-        until_it_answers("PostgreSQL", || async { connect(url).await.is_ok() }).await
+        until_it_answers("PostgreSQL", || answers(url)).await
     }
 
     /// Ends it.
@@ -74,9 +77,13 @@ impl Postgres {
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         // What was frozen heeds nothing else.
         self.server.kill().await?;
-        drop(self.services.stop().await);
-        Ok(())
+        remove(self.services.stop().await).await
     }
+}
+
+/// Whether a server answers just now.
+pub(crate) async fn answers(url: &str) -> bool {
+    timeout(LOOK, connect(url)).await.is_ok_and(|it| it.is_ok())
 }
 
 /// A connection that a server has answered over.
@@ -95,7 +102,9 @@ pub(crate) async fn connect(url: &str) -> anyhow::Result<Client> {
         client.execute("SELECT 1", &[]).await?;
         anyhow::Ok(client)
     };
-    timeout(LOOK, connect).await?
+    timeout(PATIENCE, connect)
+        .await
+        .context("PostgreSQL's answer")?
 }
 
 /// Connections of hosts to a database.

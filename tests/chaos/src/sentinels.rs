@@ -1,7 +1,6 @@
 //! A replica of a Valkey, and sentinels that have it take over.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +8,7 @@ use redis::Client;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+use crate::port::Port;
 use crate::server::{Server, until_it_answers};
 use crate::valkey::Valkey;
 
@@ -20,7 +20,7 @@ const COUNT: usize = 3;
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Sentinels {
-    sentinels: Vec<(u16, Server)>,
+    sentinels: Vec<Server>,
     /// Before it took over; afterwards the primary that was.
     pub(crate) other: Valkey,
     password: String,
@@ -47,10 +47,8 @@ impl Sentinels {
         let place = primary.authority().replace(':', " ");
         let mut sentinels = Vec::new();
         for _ in 0..COUNT {
-            // Free when it was looked at.
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-                .local_addr()?
-                .port();
+            let kept = Port::free()?;
+            let port = kept.number();
             let path = folder.path().join(format!("{port}.conf"));
             let text = format!(
                 "port {port}\nbind 127.0.0.1\nprotected-mode no\n\
@@ -66,7 +64,7 @@ impl Sentinels {
             recipe.directory = folder.path().to_owned();
             recipe.log = folder.path().join(format!("{port}.log"));
             File::create(&recipe.log)?;
-            sentinels.push((port, Server::start(recipe)?));
+            sentinels.push(Server::start(recipe, kept)?);
         }
         let it = Self {
             sentinels,
@@ -74,9 +72,9 @@ impl Sentinels {
             password,
             _folder: folder,
         };
-        for (port, _) in &it.sentinels {
+        for sentinel in &it.sentinels {
             until_it_answers("a sentinel that knows all", || async {
-                it.knows_all(*port).await.unwrap_or(false)
+                it.knows_all(sentinel.number()).await.unwrap_or(false)
             })
             .await?;
         }
@@ -88,7 +86,7 @@ impl Sentinels {
         let places = self
             .sentinels
             .iter()
-            .map(|(port, _)| format!("127.0.0.1:{port}"));
+            .map(|sentinel| format!("127.0.0.1:{}", sentinel.number()));
         let places = places.collect::<Vec<_>>().join(",");
         format!("redis-sentinel://:{}@{places}/0#{SERVICE}", self.password)
     }
@@ -109,8 +107,9 @@ impl Sentinels {
     pub(crate) async fn taken_over(&self) -> anyhow::Result<()> {
         let wanted = self.other.authority();
         until_it_answers("the replica as primary", || async {
-            for (port, _) in &self.sentinels {
-                let place = ask::<(String, u16)>(*port, "GET-MASTER-ADDR-BY-NAME").await;
+            for sentinel in &self.sentinels {
+                let port = sentinel.number();
+                let place = ask::<(String, u16)>(port, "GET-MASTER-ADDR-BY-NAME").await;
                 if !place.is_ok_and(|(host, port)| format!("{host}:{port}") == wanted) {
                     return false;
                 }
@@ -124,7 +123,7 @@ impl Sentinels {
     /// # Errors
     /// Where one does not end.
     pub(crate) async fn end(self) -> anyhow::Result<()> {
-        for (_, mut sentinel) in self.sentinels {
+        for mut sentinel in self.sentinels {
             sentinel.kill().await?;
         }
         self.other.end().await

@@ -10,9 +10,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use warmlink_tests::eventually::within;
 use warmlink_tests::reaper;
+
+use crate::port::Port;
 
 /// What a server of small data needs to end, or to start, on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -23,6 +26,9 @@ pub(crate) struct Server {
     pid: u32,
     /// Once it was started again: before that it is somebody else's.
     child: Option<Child>,
+    number: u16,
+    /// From its first end on.
+    port: Option<Port>,
 }
 
 /// How a process was started.
@@ -90,30 +96,38 @@ impl Recipe {
 }
 
 impl Server {
-    /// The one that runs as this process.
+    /// The one that runs as this process and listens at this place.
     ///
     /// # Errors
     /// Where there is no such process.
-    pub(crate) fn new(pid: u32) -> anyhow::Result<Self> {
-        let recipe = Recipe::of(pid)?;
+    pub(crate) fn new(pid: u32, authority: &str) -> anyhow::Result<Self> {
+        let (_, number) = authority.rsplit_once(':').context("a port")?;
         Ok(Self {
-            recipe,
+            recipe: Recipe::of(pid)?,
             pid,
             child: None,
+            number: number.parse()?,
+            port: None,
         })
     }
 
-    /// Starts a new one.
+    /// Starts a new one, which listens at this port.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub(crate) fn start(recipe: Recipe) -> anyhow::Result<Self> {
+    pub(crate) fn start(recipe: Recipe, port: Port) -> anyhow::Result<Self> {
         let child = recipe.start()?;
         Ok(Self {
             recipe,
             pid: child.id().context("a process that just started")?,
             child: Some(child),
+            number: port.number(),
+            port: Some(port),
         })
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
     }
 
     pub(crate) fn recipe(&self) -> &Recipe {
@@ -158,7 +172,8 @@ impl Server {
     /// # Errors
     /// Where it cannot be started.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
-        *self = Self::start(self.recipe.clone())?;
+        let port = self.port.take().context("a server that has ended")?;
+        *self = Self::start(self.recipe.clone(), port)?;
         Ok(())
     }
 
@@ -171,6 +186,10 @@ impl Server {
             reaper::forget(self.pid);
         } else if gone.await.is_none() {
             bail!("process {} does not end", self.pid);
+        }
+        if self.port.is_none() {
+            let kept = within(LIMIT, || async { Port::keep(self.number).ok() });
+            self.port = Some(kept.await.context("its port")?);
         }
         Ok(())
     }
@@ -206,6 +225,15 @@ fn parent_of(pid: u32) -> Option<u32> {
     // The second field is a name in brackets, which may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Removes what a server has kept. Of a database that is a thousand files, and as long
+/// as a thread removes them it carries nobody else's requests.
+///
+/// # Errors
+/// Where that is not allowed.
+pub(crate) async fn remove(folder: TempDir) -> anyhow::Result<()> {
+    Ok(tokio::task::spawn_blocking(|| folder.close()).await??)
 }
 
 /// Looks until `answers` does.

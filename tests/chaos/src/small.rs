@@ -13,8 +13,10 @@ const SIZE: &str = "48m";
 /// What a write meets that finds no room.
 const FULL: std::io::ErrorKind = std::io::ErrorKind::StorageFull;
 
+/// It goes with this value.
 pub(crate) struct SmallDisk {
     folder: TempDir,
+    removed: bool,
 }
 
 impl SmallDisk {
@@ -28,7 +30,10 @@ impl SmallDisk {
         let options = format!("size={SIZE},mode=0700,uid={uid},gid={gid}");
         let at = folder.path().to_str().context("a path that is text")?;
         run("mount", &["-t", "tmpfs", "-o", &options, "chaos", at]).await?;
-        let disk = Self { folder };
+        let disk = Self {
+            folder,
+            removed: false,
+        };
         let path = disk.folder.path().join("space");
         let path = path.to_str().context("a path that is text")?;
         std::fs::create_dir(path)?;
@@ -84,7 +89,8 @@ impl SmallDisk {
 
     /// # Errors
     /// Where it is still in use.
-    pub(crate) async fn remove(&self) -> anyhow::Result<()> {
+    pub(crate) async fn remove(mut self) -> anyhow::Result<()> {
+        self.removed = true;
         run(
             "umount",
             &[self.folder.path().to_str().context("a path that is text")?],
@@ -94,5 +100,15 @@ impl SmallDisk {
 
     fn ballast(&self) -> PathBuf {
         self.folder.path().join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    /// At once where nobody is in it, and otherwise once nobody is.
+    fn drop(&mut self) {
+        if !self.removed {
+            let mut command = std::process::Command::new("umount");
+            let _ = command.arg("-l").arg(self.folder.path()).status();
+        }
     }
 }

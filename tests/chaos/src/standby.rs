@@ -1,22 +1,22 @@
 //! A hot standby of a PostgreSQL, to fail over to.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 use warmlink_tests::address;
 
-use crate::postgres::{Postgres, connect};
-use crate::server::{Server, until_it_answers};
+use crate::port::Port;
+use crate::postgres::{Postgres, answers, connect};
+use crate::server::{Server, remove, until_it_answers};
 
 pub(crate) struct Standby {
     server: Server,
-    port: u16,
     promoted: bool,
     /// Keeps its data.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Standby {
@@ -47,29 +47,24 @@ impl Standby {
             String::from_utf8_lossy(&copied.stderr)
         );
         std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
-        // Free when it was looked at: nobody else asks for ports between here and
-        // the server's start.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = Port::free()?;
         let mut recipe = recipe.clone();
         let old = recipe.directory.clone();
         for argument in &mut recipe.arguments {
             if *argument == old {
                 *argument = data.clone().into();
             } else if argument.to_string_lossy().starts_with("port=") {
-                *argument = OsString::from(format!("port={port}"));
+                *argument = OsString::from(format!("port={}", port.number()));
             }
         }
         recipe.directory = data;
         let standby = Self {
-            server: Server::start(recipe)?,
-            port,
+            server: Server::start(recipe, port)?,
             promoted: false,
-            _folder: folder,
+            folder,
         };
         let url = standby.url(primary);
-        until_it_answers("the standby", || async { connect(&url).await.is_ok() }).await?;
+        until_it_answers("the standby", || answers(&url)).await?;
         let admin = primary.admin().await?;
         for sql in [
             "ALTER SYSTEM SET synchronous_standby_names = '*'",
@@ -88,8 +83,12 @@ impl Standby {
         Ok(standby)
     }
 
+    fn place(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.server.number()).into()
+    }
+
     pub(crate) fn authority(&self) -> String {
-        format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
+        self.place().to_string()
     }
 
     /// The address of both, of which that will do which takes writes.
@@ -101,10 +100,7 @@ impl Standby {
 
     /// The application's database there.
     pub(crate) fn url(&self, primary: &Postgres) -> String {
-        address::at(
-            primary.database.url(),
-            (Ipv4Addr::LOCALHOST, self.port).into(),
-        )
+        address::at(primary.database.url(), self.place())
     }
 
     pub(crate) fn is_promoted(&self) -> bool {
@@ -116,10 +112,7 @@ impl Standby {
     /// # Errors
     /// Where it does not.
     pub(crate) async fn promote(&mut self, primary: &Postgres) -> anyhow::Result<()> {
-        let admin = address::at(
-            &primary.admin_url()?,
-            (Ipv4Addr::LOCALHOST, self.port).into(),
-        );
+        let admin = address::at(&primary.admin_url()?, self.place());
         let admin = connect(&admin).await?;
         let done = admin.query_one("SELECT pg_promote()", &[]).await?;
         ensure!(done.try_get::<_, bool>(0)?, "the standby was not promoted");
@@ -130,6 +123,7 @@ impl Standby {
     /// # Errors
     /// Where it does not end.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        self.server.kill().await
+        self.server.kill().await?;
+        remove(self.folder).await
     }
 }

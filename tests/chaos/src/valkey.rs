@@ -9,11 +9,11 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use tokio::time::timeout;
 use warmlink_tests::services::{Services, Wanted};
 
-use crate::server::{Server, until_it_answers};
+use crate::server::{Server, remove, until_it_answers};
 
 /// The most that a look at a server may take: one that is frozen says nothing.
 const LOOK: Duration = Duration::from_secs(1);
-/// A long load, such as filling it, has more.
+/// Who has to have an answer can wait longer, and filling it takes a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Valkey {
@@ -30,7 +30,7 @@ impl Valkey {
     /// Where the process cannot be looked at.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let services = Wanted::default().valkey(settings).start().await;
-        let server = Server::new(services.valkey_pid())?;
+        let server = Server::new(services.valkey_pid(), &services.valkey_authority())?;
         // Its own name for itself has taken the place of its arguments. It was
         // started with its configuration's path, which lies beside its data.
         let folder = server.recipe().directory.parent().context("a folder")?;
@@ -105,7 +105,8 @@ impl Valkey {
     /// Where it does not.
     pub(crate) async fn answers(&self) -> anyhow::Result<()> {
         until_it_answers("Valkey", || async {
-            self.ask::<String>(&redis::cmd("PING")).await.is_ok()
+            let pong = timeout(LOOK, self.ask::<String>(&redis::cmd("PING"))).await;
+            pong.is_ok_and(|it| it.is_ok())
         })
         .await
     }
@@ -117,7 +118,7 @@ impl Valkey {
             let mut connection = self.connect().await?;
             anyhow::Ok(command.query_async(&mut connection).await?)
         };
-        timeout(LOOK, asked).await?
+        timeout(PATIENCE, asked).await.context("Valkey's answer")?
     }
 
     /// A connection whose commands may take their time.
@@ -125,10 +126,12 @@ impl Valkey {
     /// # Errors
     /// Where it refuses.
     pub(crate) async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
         let client = Client::open(self.url.as_str())?;
         let connected = client.get_multiplexed_async_connection_with_config(&config);
-        Ok(timeout(LOOK, connected).await??)
+        Ok(connected.await?)
     }
 
     /// Entries of a stream.
@@ -156,7 +159,7 @@ impl Valkey {
     /// # Errors
     /// Where that is not allowed.
     pub(crate) fn forget(&self) -> anyhow::Result<()> {
-        remove(&self.server.recipe().directory)
+        forget(&self.server.recipe().directory)
     }
 
     /// Ends it.
@@ -165,16 +168,15 @@ impl Valkey {
     /// Where it does not end.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         self.server.kill().await?;
-        drop(self.services.stop().await);
-        Ok(())
+        remove(self.services.stop().await).await
     }
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
+fn forget(folder: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            remove(&path)?;
+            forget(&path)?;
         } else if path
             .extension()
             .is_some_and(|it| it == "rdb" || it == "aof")
