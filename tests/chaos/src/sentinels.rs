@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::port::Port;
 use crate::server::{Server, until_it_answers};
 use crate::valkey::Valkey;
+use crate::world::WRITTEN;
 
 /// The name that they know the primary by.
 const SERVICE: &str = "links";
@@ -35,7 +36,7 @@ impl Sentinels {
     /// # Errors
     /// Where one of them does not do its part.
     pub(crate) async fn start(primary: &Valkey) -> anyhow::Result<Self> {
-        let mut other = Valkey::start(&[]).await?;
+        let mut other = Valkey::start(&[WRITTEN]).await?;
         other.follow(primary).await?;
         let folder = TempDir::new()?;
         let password = primary.password()?;

@@ -45,6 +45,10 @@ pub(crate) enum Stage {
 /// What is answered outlives the server's process: the tests' own setting is quicker
 /// and forgets what it confirmed a moment before it was killed.
 const DURABLE: (&str, &str) = ("synchronous_commit", "on");
+/// The same of Valkey. It writes before it answers, but while the disk is at the last
+/// second's `fsync` it answers first, for up to two seconds. Nobody cuts the power here,
+/// so none is needed.
+pub(crate) const WRITTEN: (&str, &str) = ("appendfsync", "no");
 
 /// The servers, the hosts, and what a fault leaves for its end.
 pub(crate) struct World {
@@ -76,12 +80,12 @@ impl World {
         if stage == Stage::Crowded {
             settings.push(("max_connections", "30"));
         }
-        let limits: &[(&str, &str)] = match stage {
-            Stage::SmallValkey => &[("maxmemory", "24mb"), ("maxmemory-policy", "noeviction")],
-            _ => &[],
-        };
+        let mut limits = vec![WRITTEN];
+        if stage == Stage::SmallValkey {
+            limits.extend([("maxmemory", "24mb"), ("maxmemory-policy", "noeviction")]);
+        }
         let (postgres, valkey) =
-            tokio::try_join!(Postgres::start(&settings), Valkey::start(limits))?;
+            tokio::try_join!(Postgres::start(&settings), Valkey::start(&limits))?;
         let network = match stage {
             Stage::Network => Some(Network::lay().await?),
             _ => None,
