@@ -50,9 +50,9 @@ yardstick: setup
 	$(GUEST) $(addprefix -p ,$(COMPONENTS) guest-hello)
 	$(CARGO) build --profile $(BENCH_PROFILE) -p warmlink $(addprefix -p ,$(BENCHES))
 
-chaos: setup host components ## What it depends on is taken away under load, 7 minutes (ONLY=postgres-frozen,valkey-killed ALLOW_SKIP=1)
+chaos: setup host components ## What it depends on is taken away under load, 7 minutes (ONLY=postgres-frozen,valkey-killed SHORT=1 ALLOW_SKIP=1)
 	$(RELEASE) -p chaos
-	target/release/chaos $(if $(ONLY),--only $(ONLY))
+	target/release/chaos $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
 hostile: setup host guests ## Components that mean harm, again and again, beside neighbours (REPETITIONS=10000 ROWS=spins,panics)
 	$(CARGO) test --release --test hostile -p warmlink-tests -- --nocapture

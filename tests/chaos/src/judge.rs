@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::load::{Kind, Outcome, Sample};
 
 /// All that is asked for in so long has to be answered for the service to be back.
-const WINDOW: Duration = Duration::from_secs(1);
+pub(crate) const WINDOW: Duration = Duration::from_secs(1);
 
 /// What holds while a fault lasts, and after it.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@
 
 mod books;
 mod fault;
+mod form;
 mod judge;
 mod leaks;
 mod load;
@@ -32,6 +33,8 @@ mod small;
 mod standby;
 mod terminate;
 mod valkey;
+#[cfg(test)]
+mod witness;
 mod world;
 
 use std::process::ExitCode;
@@ -40,8 +43,9 @@ use std::time::Instant;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use form::Extent;
 use report::{Line, remarks, shown};
-use run::{Extent, run};
+use run::run;
 use scenario::{SCENARIOS, Scenario, named};
 use world::{World, is_root};
 
@@ -51,6 +55,9 @@ struct Args {
     /// Some of them alone.
     #[arg(long, value_delimiter = ',', value_parser = named)]
     only: Vec<&'static Scenario>,
+    /// In their short forms, which every change has to pass.
+    #[arg(long)]
+    short: bool,
     /// Bear that some cannot be run here.
     #[arg(long, env = "ALLOW_SKIP", value_parser = clap::builder::FalseyValueParser::new())]
     allow_skip: bool,
@@ -70,8 +77,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut lines = Vec::new();
     for scenario in chosen {
         eprintln!("chaos   {}", scenario.name);
+        let (scenario, extent) = if args.short {
+            let short = scenario.short();
+            (short, Extent::short(&short))
+        } else {
+            (*scenario, Extent::long(scenario))
+        };
         let line = tokio::select! {
-            line = Box::pin(one(scenario)) => line,
+            line = Box::pin(one(scenario, extent)) => line,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
@@ -86,13 +99,13 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// In a world of its own, which ends with it.
-async fn one(scenario: &'static Scenario) -> Line {
+async fn one(scenario: Scenario, extent: Extent) -> Line {
     if scenario.needs_root() && !is_root() {
         return Line::Skipped(scenario);
     }
     let done = async {
         let mut world = World::start(scenario.stage).await?;
-        let verdict = Box::pin(run(scenario, Extent::LONG, &mut world)).await;
+        let verdict = Box::pin(run(&scenario, extent, &mut world)).await;
         world.end().await?;
         verdict
     };

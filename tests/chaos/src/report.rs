@@ -9,11 +9,11 @@ use crate::scenario::Scenario;
 
 /// A scenario, and what became of it.
 pub(crate) enum Line {
-    Done(&'static Scenario, Verdict),
+    Done(Scenario, Verdict),
     /// It could not be carried out, and why.
-    Void(&'static Scenario, String),
+    Void(Scenario, String),
     /// It needs what this machine or this user does not have.
-    Skipped(&'static Scenario),
+    Skipped(Scenario),
 }
 
 /// All lines, as a table.
@@ -100,10 +100,10 @@ mod tests {
             ..Verdict::default()
         };
         let lines = [
-            Line::Done(&SCENARIOS[0], verdict(vec![])),
-            Line::Done(&SCENARIOS[1], verdict(vec!["3 creates were lost".into()])),
-            Line::Void(&SCENARIOS[2], "no server".into()),
-            Line::Skipped(&SCENARIOS[3]),
+            Line::Done(SCENARIOS[0], verdict(vec![])),
+            Line::Done(SCENARIOS[1], verdict(vec!["3 creates were lost".into()])),
+            Line::Void(SCENARIOS[2], "no server".into()),
+            Line::Skipped(SCENARIOS[3]),
         ];
         let text = shown(&lines);
         let rows: Vec<_> = text.lines().skip(2).collect();

@@ -7,6 +7,7 @@ use warmlink_tests::unique;
 
 use crate::books::Books;
 use crate::fault::Fault;
+use crate::form::Extent;
 use crate::judge::{Figures, Times, judge};
 use crate::leaks::{GAUGES, Rest, left_behind};
 use crate::load::Load;
@@ -14,33 +15,6 @@ use crate::overload;
 use crate::scenario::{Deed, Scenario};
 use crate::terminate;
 use crate::world::World;
-
-/// How long each part of a run is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
-    pub(crate) before: Duration,
-    /// The longest that a fault is held.
-    pub(crate) hold: Duration,
-    /// Long enough for the promised recovery and a good second after it.
-    pub(crate) after: Duration,
-}
-
-impl Extent {
-    /// What a scenario says.
-    pub(crate) const LONG: Self = Self {
-        before: Duration::from_secs(2),
-        hold: Duration::MAX,
-        after: Duration::from_secs(6),
-    };
-    /// What fits between other tests. A fault that is held for less than a statement
-    /// waits for a connection, 2 s, may be felt by nobody.
-    #[cfg(test)]
-    pub(crate) const SHORT: Self = Self {
-        before: Duration::from_millis(500),
-        hold: Duration::from_secs(3),
-        after: Duration::from_millis(3_200),
-    };
-}
 
 /// What a scenario came to.
 #[derive(Debug, Default)]
@@ -54,6 +28,8 @@ pub(crate) struct Verdict {
     pub(crate) left: Vec<String>,
     /// The promises that were broken, in words.
     pub(crate) broken: Vec<String>,
+    /// One of them is about more than time: no machine is too busy for it.
+    pub(crate) certain: bool,
 }
 
 /// Runs it in a world of its stage.
@@ -68,10 +44,7 @@ pub(crate) async fn run(
     match scenario.what {
         Deed::Fault(fault) => under_load(scenario, fault, extent, world).await,
         Deed::Terminate => terminate::run(extent, world).await,
-        Deed::Overload(scarce) => {
-            let hold = scenario.hold.min(extent.hold);
-            overload::run(scarce, Extent { hold, ..extent }, world).await
-        }
+        Deed::Overload(scarce) => overload::run(scarce, extent, world).await,
     }
 }
 
@@ -82,8 +55,6 @@ async fn under_load(
     world: &mut World,
 ) -> anyhow::Result<Verdict> {
     let run = unique::name("run");
-    let hold = scenario.hold.min(extent.hold);
-    let length = extent.before + hold + extent.after;
     let mut before = Vec::new();
     for host in &world.hosts {
         before.push(Rest::of(host, GAUGES).await);
@@ -93,7 +64,7 @@ async fn under_load(
         &run,
         world.places.clone(),
         world.postgres.database.url(),
-        length + Duration::from_secs(30),
+        extent.length() + Duration::from_secs(30),
     )
     .await?;
     sleep(extent.before).await;
@@ -101,7 +72,7 @@ async fn under_load(
     let done = async {
         fault.inject(world).await?;
         let injected = Instant::now();
-        sleep(hold).await;
+        sleep(extent.hold).await;
         fault.heal(world).await?;
         anyhow::Ok((injected, Instant::now()))
     };
@@ -125,7 +96,10 @@ async fn under_load(
     // A replica has it a moment later.
     let loses = matches!(fault, Fault::ValkeyEmptied | Fault::ValkeyFailover);
     let excused = loses.then_some((inject - UNDELIVERED, injected));
-    broken.extend(books.broken(excused));
+    let amiss = books.broken(excused);
+    let failed = figures.failed > 0 && scenario.promises.breaks.is_none();
+    let certain = failed || !amiss.is_empty() || !left.is_empty();
+    broken.extend(amiss);
     broken.extend(left.iter().map(|what| format!("left behind: {what}")));
     Ok(Verdict {
         figures,
@@ -134,6 +108,7 @@ async fn under_load(
         doubled: books.doubled,
         left,
         broken,
+        certain,
     })
 }
 

@@ -29,8 +29,10 @@ pub(crate) enum Deed {
     Overload(Scarce),
 }
 
-/// The deadline of the components that are asked, and what it takes to say so.
-const DEADLINE: Duration = Duration::from_millis(10_250);
+/// The deadline of the components that are asked,
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// and what it takes to say so.
+pub(crate) const TOLD: Duration = Duration::from_millis(250);
 /// A pool that finds no server says so after two seconds.
 const AWAY: Duration = Duration::from_secs(3);
 /// A command to Valkey is given up after 250 ms; a redirect has up to four, and
@@ -61,7 +63,7 @@ const WITHOUT_DATABASE: Promises = Promises {
 /// It is there and says nothing: that is found out at the deadline.
 const FROZEN: Promises = Promises {
     refusals: &[503, 504],
-    slowest: DEADLINE,
+    slowest: DEADLINE.saturating_add(TOLD),
     ..WITHOUT_DATABASE
 };
 
@@ -111,11 +113,11 @@ const fn at(stage: Stage, scenario: Scenario) -> Scenario {
 }
 
 /// What is promised of it is in `overload`.
-const fn overload(name: &'static str, scarce: Scarce, stage: Stage) -> Scenario {
+const fn overload(name: &'static str, scarce: Scarce) -> Scenario {
     Scenario {
         name,
         what: Deed::Overload(scarce),
-        stage,
+        stage: Stage::FewPlaces,
         hold: Duration::from_secs(6),
         promises: UNNOTICED,
     }
@@ -145,7 +147,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     scenario("postgres-frozen", Fault::PostgresFrozen, LONG, FROZEN),
     at(
-        Stage::Crowded,
+        Stage::Small,
         scenario(
             "postgres-crowded",
             Fault::PostgresCrowded,
@@ -194,7 +196,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("valkey-frozen", Fault::ValkeyFrozen, 6, SLOWED),
     scenario("valkey-emptied", Fault::ValkeyEmptied, 3, UNNOTICED),
     at(
-        Stage::SmallValkey,
+        Stage::Small,
         scenario("valkey-full", Fault::ValkeyFull, 6, UNNOTICED),
     ),
     at(
@@ -250,9 +252,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             },
         ),
     ),
-    overload("overload-endpoint", Scarce::Endpoint, Stage::Plain),
-    overload("overload-node", Scarce::Node, Stage::Plain),
-    overload("overload-database", Scarce::Database, Stage::FewPlaces),
+    overload("overload-endpoint", Scarce::Endpoint),
+    overload("overload-node", Scarce::Node),
+    overload("overload-database", Scarce::Database),
     Scenario {
         name: "host-terminated",
         what: Deed::Terminate,

@@ -20,9 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 use warmlink_tests::unique;
 
 use crate::books::Books;
+use crate::form::Extent;
 use crate::judge::Figures;
 use crate::load::{Kind, Outcome, Sample};
-use crate::run::{Extent, Verdict};
+use crate::run::Verdict;
 use crate::world::World;
 
 /// Connections that ask again and again.
@@ -126,7 +127,9 @@ pub(crate) async fn run(extent: Extent, world: &mut World) -> anyhow::Result<Ver
         broken.push("nothing was asked after the signal".to_owned());
     }
     let books = Books::audit(&run, &samples, &world.database_url(), &world.valkey).await?;
-    broken.extend(books.broken(None));
+    let amiss = books.broken(None);
+    let certain = wrong > 0 || !amiss.is_empty();
+    broken.extend(amiss);
     let answered = samples.len() - wrong;
     Ok(Verdict {
         figures: Figures {
@@ -146,6 +149,7 @@ pub(crate) async fn run(extent: Extent, world: &mut World) -> anyhow::Result<Ver
         doubled: books.doubled,
         left: Vec::new(),
         broken,
+        certain,
     })
 }
 

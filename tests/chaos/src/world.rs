@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use warmlink_tests::proxy::Proxy;
 use warmlink_tests::{Host, HostOptions, Manifest, address};
 
+use crate::form::HASTE;
 use crate::load::Places;
 use crate::network::Network;
 use crate::overload;
@@ -21,9 +22,11 @@ use crate::valkey::Valkey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Plain,
+    /// Components whose deadline comes soon.
+    Hasty,
     TwoHosts,
-    /// A PostgreSQL with few connections.
-    Crowded,
+    /// A PostgreSQL with few connections, and a Valkey that may not grow.
+    Small,
     /// A hot standby, which the host comes to by the same relay.
     Standby,
     /// The same, and the host knows the addresses of both.
@@ -32,14 +35,20 @@ pub(crate) enum Stage {
     Sentinels,
     /// The tables on a disk of their own, a small one.
     SmallDisk,
-    /// A Valkey that may not grow.
-    SmallValkey,
     /// Relays between the host and the servers.
     Relays,
     /// The same, and few places for `urls`.
     FewPlaces,
     /// The same in another network, each relay by a wire of its own.
     Network,
+}
+
+impl Stage {
+    /// Whether servers follow others in it, which takes them a while to agree on.
+    #[cfg(test)]
+    pub(crate) fn has_followers(self) -> bool {
+        matches!(self, Self::Standby | Self::Pair | Self::Sentinels)
+    }
 }
 
 /// What is answered outlives the server's process: the tests' own setting is quicker
@@ -77,11 +86,11 @@ impl World {
     /// Where something does not come up.
     pub(crate) async fn start(stage: Stage) -> anyhow::Result<Self> {
         let mut settings = vec![DURABLE];
-        if stage == Stage::Crowded {
+        if stage == Stage::Small {
             settings.push(("max_connections", "30"));
         }
         let mut limits = vec![WRITTEN];
-        if stage == Stage::SmallValkey {
+        if stage == Stage::Small {
             limits.extend([("maxmemory", "24mb"), ("maxmemory-policy", "noeviction")]);
         }
         let (postgres, valkey) =
@@ -158,6 +167,12 @@ impl World {
             Manifest::application().component_key("clicks", "stream.claim_after", "2s");
         if self.stage == Stage::FewPlaces {
             manifest = manifest.component_key("urls", "in_flight", i64::from(overload::READS));
+        }
+        if self.stage == Stage::Hasty {
+            let deadline = format!("{}ms", HASTE.as_millis());
+            for id in ["urls", "redirect", "clicks"] {
+                manifest = manifest.component_key(id, "deadline", deadline.as_str());
+            }
         }
         let mut options = HostOptions::new(manifest)
             .database(&database)

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use warmlink_tests::proxy::Lag;
 use warmlink_tests::{Host, HostOptions, Manifest, unique};
 
+use crate::form::Extent;
 use crate::leaks::{GAUGES, OWN_GAUGES, Rest, left_by};
-use crate::run::{Extent, Verdict};
+use crate::run::Verdict;
 use crate::world::World;
 use crowd::{Asker, Proof};
 use judge::{Judged, judge};
@@ -219,8 +220,10 @@ async fn flood(scene: Scene<'_>, extent: Extent) -> anyhow::Result<Verdict> {
         mut broken,
     } = judge(&seen)?;
     broken.extend(left.iter().map(|what| format!("left behind: {what}")));
+    let certain = figures.failed > 0 || !left.is_empty();
     Ok(Verdict {
         figures,
+        certain,
         notes: vec![measured.to_string()],
         left,
         broken,
