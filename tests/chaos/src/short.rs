@@ -65,7 +65,7 @@ impl Act {
 async fn one(scenario: Scenario, place: &mut Option<World>) -> Line {
     for tried in 1.. {
         let witness = Witness::begin();
-        let verdict = once(&scenario, place).await;
+        let verdict = Box::pin(once(&scenario, place)).await;
         match (void(&scenario, &verdict, witness.end().await), verdict) {
             (Some(why), _) if tried < TRIES => println!("{}: void: {why}", scenario.name),
             (Some(why), _) => return Line::Void(scenario, why),
