@@ -70,10 +70,10 @@ pub struct Node {
 /// be migrated. A dependency that is away is waited for instead.
 pub async fn serve(node: Node, signals: &mut Signals) -> anyhow::Result<()> {
     descriptors::raise(node.spec.limits.connections.get());
-    let cores = Cores::start(node.config.cores.get())?;
     let metrics = Arc::new(Metrics::new());
     let control = Background::start("control")?;
     let tracer = node.tracer(&metrics, &control)?;
+    let cores = Cores::start(node.config.cores.get())?;
     let common = Common {
         cores: &cores,
         control: &control,

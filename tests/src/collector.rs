@@ -8,15 +8,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
-use tokio::net::TcpListener;
 
+use crate::answering::answering;
 use crate::eventually;
 
 /// A batch is sent well within this where the host is told to send often.
@@ -80,21 +77,13 @@ impl Collector {
     /// # Panics
     /// Where there is none.
     pub async fn start(answers: Answers) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
         let state = Arc::new(State {
             answers,
             spans: Mutex::default(),
             requests: Mutex::default(),
         });
-        let shared = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
-                let service = service_fn(move |request| take(Arc::clone(&state), request));
-                tokio::spawn(Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        let takes = Arc::clone(&state);
+        let port = answering(|| (), move |request| take(Arc::clone(&takes), request)).await;
         Self { port, state }
     }
 
@@ -126,11 +115,11 @@ impl Collector {
         eventually(&what, SOON, found).await
     }
 
-    /// Waits until all of a trace is there: its root, which ends last, and then what
-    /// was sent with it or before.
+    /// Waits until there are so many spans of a trace, and answers all that there are, in
+    /// the order that they began.
     ///
     /// # Panics
-    /// Where the root does not come.
+    /// Where they do not come.
     pub async fn trace(&self, id: &str, count: usize) -> Vec<Span> {
         let found = || async {
             let mut spans = self.spans();
@@ -142,12 +131,9 @@ impl Collector {
     }
 }
 
-async fn take(
-    state: Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn take(state: Arc<State>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let body = body.collect().await.expect("a whole body").to_bytes();
     locked(&state.requests).push(head);
     let mut response = Response::new(Full::default());
     match state.answers {
@@ -158,7 +144,7 @@ async fn take(
             Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
         },
     }
-    Ok(response)
+    response
 }
 
 fn spans(sent: ExportTraceServiceRequest) -> Vec<Span> {

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, reason = "this is how a test fails")]
 
 pub mod address;
+mod answering;
 pub mod client;
 pub mod collector;
 pub mod columns;

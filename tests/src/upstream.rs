@@ -6,10 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+
+use crate::answering::answering;
 
 /// Answers 418 with what it was asked, or never (`/never`).
 pub struct Upstream {
@@ -29,18 +27,10 @@ impl Upstream {
     /// # Panics
     /// Where there is none.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
         let seen = Arc::<Seen>::default();
-        let sees = Arc::clone(&seen);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                *locked(&sees.accepted) += 1;
-                let sees = Arc::clone(&sees);
-                let service = service_fn(move |request| answer(Arc::clone(&sees), request));
-                tokio::spawn(Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        let (counts, sees) = (Arc::clone(&seen), Arc::clone(&seen));
+        let accepted = move || *locked(&counts.accepted) += 1;
+        let port = answering(accepted, move |request| answer(Arc::clone(&sees), request)).await;
         Self { port, seen }
     }
 
@@ -63,16 +53,13 @@ impl Upstream {
     }
 }
 
-async fn answer(
-    seen: Arc<Seen>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     locked(&seen.headers).push(head.headers);
     if head.uri.path() == "/never" {
         std::future::pending::<()>().await;
     }
-    let body = body.collect().await?.to_bytes();
+    let body = body.collect().await.expect("a whole body").to_bytes();
     let text = format!(
         "{} {} {}",
         head.method,
@@ -81,7 +68,7 @@ async fn answer(
     );
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
-    Ok(response)
+    response
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,7 +1,6 @@
 //! A node's places, and that none of its endpoints can have them all.
 
 use super::admission::{Admission, Permit, Shed};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,7 +16,7 @@ const KEPT: usize = 4;
 /// theirs either. An endpoint that is alone has all there are.
 #[derive(Debug)]
 pub struct Places {
-    all: Arc<Admission>,
+    all: Admission,
     /// Those that endpoints may hold beyond a few.
     many: Admission,
     few: usize,
@@ -53,7 +52,7 @@ impl Places {
             0
         };
         Self {
-            all: Arc::new(Admission::new(limit, queue, queue_wait)),
+            all: Admission::new(limit, queue, queue_wait),
             many: Admission::new(limit - few * endpoints, queue, queue_wait),
             few,
             queue_wait,

@@ -23,6 +23,12 @@ use warmlink_tests::{Host, HostOptions, Manifest, eventually};
 /// What follows from something a test did is there well within this.
 const SOON: Duration = Duration::from_secs(15);
 
+/// What a manifest declares that has a pool of PostgreSQL's.
+const VARIABLES: &str = r#"
+[variables]
+database_url = { required = true, secret = true }
+"#;
+
 /// A guest that needs nothing, behind every path.
 fn plain() -> HostOptions {
     HostOptions::new(Manifest::one("http", ""))

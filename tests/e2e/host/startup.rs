@@ -4,17 +4,13 @@ use tokio::net::TcpStream;
 use warmlink_tests::proxy::Proxy;
 use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, host, paths, run};
 
-use super::{SOON, free_address, plain, until_logged, until_said};
+use super::{SOON, VARIABLES, free_address, plain, until_logged, until_said};
 
 const POOL: &str = r#"
 [[postgres]]
 address = "{{ database_url }}"
 min = 1
 max = 1
-"#;
-const VARIABLES: &str = r#"
-[variables]
-database_url = { required = true, secret = true }
 "#;
 
 #[test]

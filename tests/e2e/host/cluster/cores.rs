@@ -97,6 +97,12 @@ fn shares_processors(group: &Path) -> bool {
     given.is_ok_and(|given| given.split_whitespace().any(|it| it == "cpu"))
 }
 
+/// The threads that serve, as far as they run: a thread has its name from then on.
+fn serving(host: &Host) -> usize {
+    let threads = process::threads(host.pid());
+    threads.iter().filter(|it| it.starts_with("core-")).count()
+}
+
 /// Starts a host with so many thousandths of a core, and waits for the threads that serve
 /// in it to be as many as there are `cores`.
 async fn serves_on(thousandths: u32, cores: usize) -> Option<()> {
@@ -119,18 +125,13 @@ async fn serves_on(thousandths: u32, cores: usize) -> Option<()> {
     let mut host = Host::launch(command, folder);
     host.opened().await;
     host.api().get("/echo").await.expect(200);
-    // A thread has its name once it runs.
     eventually(&format!("{cores} threads serve"), SOON, || async {
-        let threads = process::threads(host.pid());
-        let serving = threads.iter().filter(|it| it.starts_with("core-")).count();
-        (serving == cores).then_some(())
+        (serving(&host) == cores).then_some(())
     })
     .await;
     // And no more of them.
     host.api().get("/echo").await.expect(200);
-    let threads = process::threads(host.pid());
-    let serving = threads.iter().filter(|it| it.starts_with("core-")).count();
-    assert_eq!(serving, cores, "of {thousandths} thousandths");
+    assert_eq!(serving(&host), cores, "of {thousandths} thousandths");
     assert_eq!(host.terminate().await.code(), Some(0));
     Some(())
 }

@@ -21,17 +21,13 @@ use warmlink_tests::table::until_in_flight;
 use warmlink_tests::{Api, Database, Host, HostOptions, Manifest, eventually, paths, run};
 
 use super::{SOON, succeeds, until_closed};
-use crate::host::free_address;
+use crate::host::{VARIABLES, free_address};
 
 const POOL: &str = r#"
 [[postgres]]
 address = "{{ database_url }}"
 min = 3
 max = 3
-"#;
-const VARIABLES: &str = r#"
-[variables]
-database_url = { required = true, secret = true }
 "#;
 
 /// A component whose bytes are not all there until somebody writes them.
